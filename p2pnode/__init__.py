@@ -1,0 +1,1 @@
+"""The node: store, network, services and local API around `protocols`."""

@@ -1,0 +1,76 @@
+"""Bundles: a campaign's evidence in one file. Spec 0010.
+
+A file of frames: first a header array, then wire records from seq 0, ordered
+by (scope, author, seq). It needs no node and no network to be verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from protocols.codec import decode, encode
+from protocols.errors import ProtocolError, Reason
+from protocols.framing import Deframer, frame
+from protocols.keys import NetworkId, Scope
+from protocols.record import Record, check_signature, decode_record, encode_record
+from protocols.shape import blob, row, text
+
+FORMAT = "p2pnode.bundle/1"
+_HEADER = row(text(32), blob(16), blob(32))
+
+
+def write_bundle(
+    network: NetworkId, campaign: Scope, records: Iterable[Record]
+) -> Iterator[bytes]:
+    """Yield the bytes of a bundle.
+
+    Args:
+        network: the network id.
+        campaign: the campaign id.
+        records: records of the campaign and of its witness scope, any order.
+    """
+    yield frame(encode([FORMAT, network, campaign]))
+    ordered = sorted(records, key=lambda r: (r.scope, r.author, r.seq, r.id))
+    for record in ordered:
+        yield frame(encode_record(record))
+
+
+def read_bundle(chunks: Iterable[bytes]) -> tuple[NetworkId, Scope, list[Record]]:
+    """Read and check a bundle: every record decoded, every signature checked.
+
+    Returns:
+        The network id, the campaign id and the records.
+
+    Raises:
+        ProtocolError: BAD_BUNDLE with what is wrong, or a record's reason.
+    """
+    deframer = Deframer()
+    head: tuple[NetworkId, Scope] | None = None
+    records: list[Record] = []
+    for chunk in chunks:
+        for payload in deframer.feed(chunk):
+            if head is None:
+                head = _read_header(payload)
+            else:
+                records.append(_read_record(payload, head[0]))
+    if head is None or deframer.incomplete:
+        raise ProtocolError(Reason.BAD_BUNDLE, "the file ends too early")
+    return head[0], head[1], records
+
+
+def _read_header(payload: bytes) -> tuple[NetworkId, Scope]:
+    try:
+        name, network, campaign = _HEADER.read(decode(payload, 256))
+    except ProtocolError as error:
+        raise ProtocolError(Reason.BAD_BUNDLE, "not a bundle") from error
+    if name != FORMAT:
+        raise ProtocolError(Reason.BAD_BUNDLE, f"format {name}")
+    return network, campaign
+
+
+def _read_record(payload: bytes, network: NetworkId) -> Record:
+    record = decode_record(payload)
+    if record.header.network != network:
+        raise ProtocolError(Reason.WRONG_NETWORK, record.header.network.hex())
+    check_signature(record)
+    return record

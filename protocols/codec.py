@@ -1,0 +1,88 @@
+"""Canonical MessagePack: one value, one encoding. Spec 0001.
+
+Values are None, bool, int 0..2^53-1, bytes, str and lists of values. The
+decoder bounds sizes before it allocates, then re-encodes and compares, so
+every accepted input is the only spelling of its value.
+"""
+
+from __future__ import annotations
+
+import msgpack
+
+from protocols.errors import ProtocolError, Reason
+from protocols.limits import DEPTH_MAX, INT_MAX, LIST_MAX
+
+Value = None | bool | int | bytes | str | list["Value"]
+
+
+def encode(value: Value) -> bytes:
+    """Return the canonical bytes of `value`.
+
+    Raises:
+        ProtocolError: NOT_CANONICAL for a type or integer outside the format,
+            BAD_TEXT for text with control characters or lone surrogates.
+    """
+    _check(value, DEPTH_MAX)
+    return _pack(value)
+
+
+def decode(data: bytes, size_max: int) -> Value:
+    """Return the value of canonical `data`, at most `size_max` bytes long.
+
+    Raises:
+        ProtocolError: TOO_LARGE, NOT_CANONICAL or BAD_TEXT, in this order.
+    """
+    if len(data) > size_max:
+        raise ProtocolError(Reason.TOO_LARGE, f"{len(data)} > {size_max} bytes")
+    try:
+        value: Value = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            max_str_len=len(data),
+            max_bin_len=len(data),
+            max_array_len=min(LIST_MAX, len(data)),
+            max_map_len=0,
+            max_ext_len=0,
+        )
+    except UnicodeDecodeError as error:
+        raise ProtocolError(Reason.BAD_TEXT, "not UTF-8") from error
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise ProtocolError(Reason.NOT_CANONICAL, type(error).__name__) from error
+    _check(value, DEPTH_MAX)
+    if _pack(value) != data:
+        raise ProtocolError(Reason.NOT_CANONICAL, "not the shortest form")
+    return value
+
+
+def _pack(value: Value) -> bytes:
+    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    return packed
+
+
+def _check(value: object, depth: int) -> None:
+    kind = type(value)
+    if kind is int:
+        if not 0 <= value <= INT_MAX:  # type: ignore[operator]
+            raise ProtocolError(Reason.NOT_CANONICAL, "integer out of range")
+    elif kind is str:
+        check_text(value)  # type: ignore[arg-type]
+    elif kind is list:
+        if depth == 0 or len(value) > LIST_MAX:  # type: ignore[arg-type]
+            raise ProtocolError(Reason.NOT_CANONICAL, "too deep or too long")
+        for item in value:  # type: ignore[attr-defined]
+            _check(item, depth - 1)
+    elif kind is not bytes and kind is not bool and value is not None:
+        raise ProtocolError(Reason.NOT_CANONICAL, kind.__name__)
+
+
+def check_text(text: str) -> None:
+    """Refuse text that is not UTF-8 or holds a C0, C1 or DEL character.
+
+    Raises:
+        ProtocolError: BAD_TEXT.
+    """
+    if text.isascii() and text.isprintable():
+        return
+    if any(c < " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff" for c in text):
+        raise ProtocolError(Reason.BAD_TEXT, "control character")

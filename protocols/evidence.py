@@ -1,0 +1,289 @@
+"""What witnesses saw, and which records therefore count. Spec 0009 §1, §2.
+
+W covers r iff W listed a head that is r or its descendant, and every head W
+listed for that author before lies on the same branch. So a receipt cannot be
+taken back, and a later head on another branch is void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from protocols.claims import Fork, Kind, Seen
+from protocols.errors import ProtocolError, Reason
+from protocols.feed import ForkProof, Head, check_fork
+from protocols.keys import AuthorKey, RecordId, Scope, Signature, witness_scope
+from protocols.record import Record
+from protocols.settlement.cut import CutEntry, ForkEntry, Incomplete
+from protocols.terms import Terms, campaign_id
+
+Lookup = Callable[[RecordId], Record | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessView:
+    """One witness's feed up to some record, and what it covers."""
+
+    witness: AuthorKey
+    first_seen: Mapping[RecordId, int]
+    """Campaign record -> witness's first-cover time, in ms."""
+    unknown: tuple[RecordId, ...]
+    """Listed heads whose chain is not here: nothing is decided by them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cover:
+    """What 2f+1 named finals support."""
+
+    cut: tuple[CutEntry, ...]
+    forks: tuple[ForkEntry, ...]
+    unknown: tuple[RecordId, ...]
+
+
+def feed_up_to(last: RecordId, lookup: Lookup) -> list[Record]:
+    """A feed from seq 0 to the record `last`, along the backlinks.
+
+    Raises:
+        Incomplete: a record of it is not here.
+    """
+    feed: list[Record] = []
+    wanted = last
+    while True:
+        record = lookup(wanted)
+        if record is None:
+            raise Incomplete([wanted])
+        feed.append(record)
+        if record.seq == 0:
+            feed.reverse()
+            return feed
+        wanted = record.header.backlink
+
+
+def seens(feed: Iterable[Record]) -> list[tuple[Record, Seen]]:
+    """The `seen`s of a witness feed; one not later than the last is void."""
+    found: list[tuple[Record, Seen]] = []
+    for record in feed:
+        later = not found or record.header.time_ms > found[-1][0].header.time_ms
+        if record.kind == Kind.SEEN and later and record.claim_bytes is not None:
+            found.append((record, record.claim()))
+    return found
+
+
+def find_final(terms: Terms, number: int, feed: Iterable[Record]) -> Record | None:
+    """The first valid final of round `number` in a witness's feed, if any."""
+    valid_from = terms.rounds[number - 1].final_from
+    for record, seen in seens(feed):
+        if seen.final == number and record.header.time_ms >= valid_from:
+            return record
+    return None
+
+
+def view(witness: AuthorKey, feed: Iterable[Record], lookup: Lookup) -> WitnessView:
+    """What a witness covers by its feed so far.
+
+    Args:
+        witness: the feed's author.
+        feed: its records from seq 0, in order.
+        lookup: campaign records by id.
+    """
+    first_seen: dict[RecordId, int] = {}
+    top: dict[AuthorKey, Head] = {}
+    void: set[AuthorKey] = set()
+    unknown: list[RecordId] = []
+    for record, seen in seens(feed):
+        for author, seq, head in seen.heads:
+            if author in void:
+                continue
+            before = top.get(author)
+            branch = _branch(author, Head(seq, head), before, lookup)
+            if branch is None:
+                void.add(author)
+                if lookup(head) is None:
+                    unknown.append(head)
+                continue
+            for one in branch:
+                first_seen.setdefault(one, record.header.time_ms)
+            if before is None or seq > before.seq:
+                top[author] = Head(seq, head)
+    return WitnessView(witness=witness, first_seen=first_seen, unknown=tuple(unknown))
+
+
+def _branch(
+    author: AuthorKey, head: Head, before: Head | None, lookup: Lookup
+) -> list[RecordId] | None:
+    """Ids from `head` down to above `before`; None if they do not join.
+
+    A head at or below `before` adds nothing, if it is on the same branch.
+    """
+    if before is not None and head.seq <= before.seq:
+        joined = _walk(author, before, head.seq, lookup)
+        return [] if joined is not None and joined[-1] == head.id else None
+    stop = -1 if before is None else before.seq
+    ids = _walk(author, head, max(stop, 0), lookup)
+    if ids is None or (before is not None and ids[-1] != before.id):
+        return None
+    return ids
+
+
+def _walk(
+    author: AuthorKey, head: Head, down_to: int, lookup: Lookup
+) -> list[RecordId] | None:
+    """Ids from `head` down to seq `down_to`; None where a link is not here."""
+    ids: list[RecordId] = []
+    wanted = head.id
+    for seq in range(head.seq, down_to - 1, -1):
+        record = lookup(wanted)
+        if record is None or (record.author, record.seq) != (author, seq):
+            return None
+        ids.append(wanted)
+        wanted = record.header.backlink
+    return ids
+
+
+def cover(
+    terms: Terms,
+    number: int,
+    finals: Sequence[RecordId],
+    lookup: Lookup,
+    heads_before: Mapping[AuthorKey, Head],
+) -> Cover:
+    """The cut that the named finals of round `number` support.
+
+    Args:
+        terms: the campaign's terms.
+        number: the round, from 1.
+        finals: ids of 2f+1 finals by distinct witnesses.
+        lookup: campaign and witness records by id.
+        heads_before: heads of the cuts before; they stay counted.
+
+    Raises:
+        ProtocolError: WRONG_CUT if the finals are not 2f+1 valid ones.
+        Incomplete: a witness feed is not here.
+    """
+    feeds = [feed_up_to(final, lookup) for final in sorted(finals)]
+    _check_finals(terms, number, finals, feeds)
+    views = [view(feed[0].author, feed, lookup) for feed in feeds]
+    times: dict[RecordId, list[int]] = {}
+    for one in views:
+        for record_id, time in one.first_seen.items():
+            times.setdefault(record_id, []).append(time)
+    until = terms.rounds[number - 1].accept_until
+    counts: dict[AuthorKey, dict[RecordId, tuple[int, int]]] = {}
+    for record_id in sorted(times):
+        seen_by = sorted(times[record_id])
+        if len(seen_by) > terms.faults and seen_by[terms.faults] <= until:
+            record = lookup(record_id)
+            assert record is not None, "a view lists only records that are here"
+            mine = counts.setdefault(record.author, {})
+            mine[record_id] = (record.seq, seen_by[terms.faults])
+    entries = [
+        entry
+        for author in sorted(counts)
+        if (entry := _entry(author, counts[author], heads_before.get(author), lookup))
+    ]
+    return Cover(
+        cut=tuple(entries),
+        forks=forks_listed(terms, feeds),
+        unknown=tuple(sorted({head for one in views for head in one.unknown})),
+    )
+
+
+def _check_finals(
+    terms: Terms, number: int, finals: Sequence[RecordId], feeds: list[list[Record]]
+) -> None:
+    keys = {witness.key for witness in terms.witnesses}
+    scope = witness_scope(campaign_id(terms))
+    authors = {feed[-1].author for feed in feeds}
+    if len(set(finals)) != terms.quorum or len(authors) != terms.quorum:
+        raise ProtocolError(Reason.WRONG_CUT, f"{terms.quorum} witnesses are named")
+    for feed in feeds:
+        last = feed[-1]
+        if last.author not in keys or last.scope != scope:
+            raise ProtocolError(Reason.WRONG_CUT, "not a witness of the terms")
+        if find_final(terms, number, feed) != last:
+            raise ProtocolError(Reason.WRONG_CUT, f"not a final of round {number}")
+
+
+def _entry(
+    author: AuthorKey,
+    counting: Mapping[RecordId, tuple[int, int]],
+    before: Head | None,
+    lookup: Lookup,
+) -> CutEntry | None:
+    """The cut entry of one author, or None if nothing new counts."""
+    first = 0 if before is None else before.seq + 1
+    tops = sorted(((seq, one) for one, (seq, _) in counting.items()), reverse=True)
+    for seq, record_id in tops:
+        if seq < first:
+            return None
+        ids = _walk(author, Head(seq, record_id), max(first - 1, 0), lookup)
+        if ids is None or (before is not None and ids[-1] != before.id):
+            continue
+        if before is not None:
+            ids.pop()
+        steps: list[tuple[int, int]] = []
+        for place, one in enumerate(reversed(ids), first):
+            time = counting[one][1]
+            if not steps or time > steps[-1][1]:
+                steps.append((place, time))
+        return CutEntry(author=author, seq=seq, id=record_id, steps=tuple(steps))
+    return None
+
+
+def forks_listed(terms: Terms, feeds: Iterable[Iterable[Record]]) -> tuple[ForkEntry, ...]:
+    """The union of valid `fork` records: one entry a feed, the lowest seq."""
+    scope = campaign_id(terms)
+    lowest: dict[AuthorKey, ForkEntry] = {}
+    for feed in feeds:
+        for record in feed:
+            entry = _fork_entry(terms, scope, record)
+            if entry is None:
+                continue
+            known = lowest.get(entry.author)
+            order = (entry.seq, entry.id_a, entry.id_b)
+            if known is None or order < (known.seq, known.id_a, known.id_b):
+                lowest[entry.author] = entry
+    return tuple(lowest[author] for author in sorted(lowest))
+
+
+def _fork_entry(terms: Terms, scope: Scope, record: Record) -> ForkEntry | None:
+    if record.kind != Kind.FORK or record.claim_bytes is None:
+        return None
+    proof = fork_proof(record.claim())
+    try:
+        check_fork(proof, terms.network)
+    except ProtocolError:
+        return None
+    if proof.scope != scope:
+        return None
+    id_a, id_b = proof.ids
+    return ForkEntry(author=proof.author, seq=proof.seq, id_a=id_a, id_b=id_b)
+
+
+def fork_proof(claim: Fork) -> ForkProof:
+    """The proof that a `fork` record carries."""
+    return ForkProof(
+        header_a=claim.header_a,
+        signature_a=Signature(claim.signature_a),
+        header_b=claim.header_b,
+        signature_b=Signature(claim.signature_b),
+    )
+
+
+def receipts(
+    terms: Terms, feeds: Mapping[AuthorKey, Sequence[Record]], lookup: Lookup
+) -> dict[RecordId, int]:
+    """How many of the campaign's witnesses cover each record so far.
+
+    Args:
+        terms: the campaign's terms.
+        feeds: each witness's records from seq 0, as far as they are here.
+        lookup: campaign records by id.
+    """
+    found: dict[RecordId, int] = {}
+    for witness in terms.witnesses:
+        seen = view(witness.key, feeds.get(witness.key, ()), lookup).first_seen
+        for record_id in seen:
+            found[record_id] = found.get(record_id, 0) + 1
+    return found

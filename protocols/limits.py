@@ -1,0 +1,86 @@
+"""Every bound of the protocol, each with its why. Specs quote this table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+INT_MAX: Final = 2**53 - 1
+"""Largest integer on the wire: what a JavaScript number holds exactly."""
+
+DEPTH_MAX: Final = 16
+"""Nesting of arrays: the deepest format needs 7."""
+
+FRAME_MAX: Final = 65_536
+"""Bytes of one neighbour frame; the largest record fits with room to spare."""
+
+CLAIM_MAX: Final = 49_152
+"""Bytes of a claim: one `part` of a list, or 1,024 serial keys."""
+
+NOTE_MAX: Final = 8_192
+"""Bytes of a note: free text and digests, never a picture."""
+
+HEADER_MAX: Final = 320
+"""Bytes of a header: twelve fields at their largest take 263."""
+
+RECORD_MAX: Final = HEADER_MAX + CLAIM_MAX + NOTE_MAX + 64 + 32
+"""Bytes of a wire record: header, claim, note, signature and their lengths."""
+
+LIST_MAX: Final = 8_192
+"""Elements of any array, unless the format says less."""
+
+TEXT_MAX: Final = 1_024
+"""UTF-8 bytes of a text, unless the format says less."""
+
+NAME_MAX: Final = 192
+"""UTF-8 bytes of a name or title: 64 Chinese characters."""
+
+HEADS_MAX: Final = 500
+"""Heads in one `seen`: 500 x 75 bytes stay below a claim."""
+
+PART_MAX: Final = 32_768
+"""Bytes a `part` carries."""
+
+STEPS_MAX: Final = 2_000
+"""Steps of one cut entry, so that an entry fits one part."""
+
+SERIALS_MAX: Final = 1_024
+"""Serial keys that stand in the `tags` record itself."""
+
+KEYS_MAX: Final = 4
+"""Keys of one merchant, host, device or sponsor: the next takes over."""
+
+WITNESSES_MAX: Final = 7
+"""Witnesses of a campaign: 1, 4 or 7."""
+
+ROUNDS_MAX: Final = 100
+"""Rounds of a campaign."""
+
+NAMED_MAX: Final = 256
+"""Merchants, hosts and devices that the terms name."""
+
+GROUPS_MAX: Final = 32
+"""Tag groups that the terms name."""
+
+STAGES_MAX: Final = 32
+"""Stages of a campaign."""
+
+CONDITIONS_MAX: Final = 16
+"""Conditions of a campaign."""
+
+AFTER_MAX: Final = 8
+"""Stages one stage can ask for, or records one outcome can name."""
+
+TAGS_PER_RECORD_MAX: Final = 128
+"""Tags in one `tags` record; its bytes bound it further."""
+
+CHAIN_MAX: Final = 1_024
+"""Depth of a referral chain."""
+
+CONTINUES_MAX: Final = 8
+"""Further keys of one person, besides the root."""
+
+JOIN_BITS_MAX: Final = 30
+"""Work for a public invite: about 20 minutes on one core."""
+
+PART_SPARE: Final = 64
+"""Records beyond a feed's cap that witnesses still cover: erase and redeem."""

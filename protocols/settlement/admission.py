@@ -1,0 +1,163 @@
+"""Who takes part, under whom, and which keys are one person. Spec 0008 §2.
+
+Admission is the least fixed point from the sponsor over the counted genesis
+records of all rounds so far. Nothing else of an inviter's feed matters, so
+nobody's later fork or silence can throw out those she invited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from protocols.claims import Kind
+from protocols.errors import ProtocolError, Reason
+from protocols.join import Continue, Join, check_continue, check_join, invite_id
+from protocols.keys import AuthorKey
+from protocols.limits import CONTINUES_MAX
+from protocols.settlement.cut import Counted, OrderKey
+from protocols.terms import Terms, campaign_id
+
+
+@dataclass(slots=True, kw_only=True)
+class Person:
+    """A participant: her root key and the further keys it vouched for."""
+
+    root: AuthorKey
+    join: Join
+    admitted_by: OrderKey
+    """Order key of her first counted genesis."""
+    keys: list[AuthorKey] = field(default_factory=list)
+    """Keys with a counted genesis, in order."""
+    inviter: Person | None = None
+    """None: invited by the sponsor or another named key."""
+    level: int = 0
+    """1: invited by the sponsor. 0 until admitted."""
+    refused: Reason | None = Reason.NOT_ADMITTED
+
+    @property
+    def payee(self) -> AuthorKey:
+        """Her latest counted key: the one a statement names."""
+        return self.keys[-1]
+
+    def chain(self) -> list[Person]:
+        """Member 1 (nearest the sponsor) up to herself."""
+        members: list[Person] = []
+        here: Person | None = self
+        while here is not None:
+            members.append(here)
+            here = here.inviter
+        members.reverse()
+        return members
+
+
+@dataclass(slots=True, kw_only=True)
+class Admission:
+    """The result: persons, and what each key is."""
+
+    persons: dict[AuthorKey, Person]
+    """By root key, in order of admission."""
+    by_key: dict[AuthorKey, Person]
+    entered: dict[AuthorKey, OrderKey]
+    """Keys named by the terms whose genesis counts."""
+    refused: dict[AuthorKey, Reason]
+    """Keys whose genesis is not worth anything by itself, and why."""
+
+    def reason(self, key: AuthorKey) -> Reason | None:
+        """Why acts of `key` are refused, or None if it is admitted."""
+        person = self.by_key.get(key)
+        if person is not None:
+            return person.refused
+        return self.refused.get(key, Reason.NOT_ADMITTED)
+
+
+def admit(terms: Terms, counted: Iterable[Counted]) -> Admission:
+    """Judge all counted genesis records.
+
+    Args:
+        terms: the campaign's terms.
+        counted: counted records of all rounds so far, in any order.
+    """
+    geneses = sorted(
+        (item for item in counted if item.record.seq == 0), key=lambda item: item.order
+    )
+    found = Admission(persons={}, by_key={}, entered={}, refused={})
+    for genesis in geneses:
+        try:
+            _enter(terms, genesis, found)
+        except ProtocolError as error:
+            found.refused[genesis.record.author] = error.reason
+    _spend_invites(found)
+    _grow(terms, found)
+    return found
+
+
+def _enter(terms: Terms, genesis: Counted, found: Admission) -> None:
+    record = genesis.record
+    if record.kind in (Kind.TERMS, Kind.ENTER):
+        if record.kind == Kind.TERMS and record.author not in terms.sponsor:
+            raise ProtocolError(Reason.NOT_NAMED, "terms by another key")
+        if not terms.names(record.author):
+            raise ProtocolError(Reason.NOT_NAMED, "the terms do not name this key")
+        found.entered[record.author] = genesis.order
+        return
+    claim = record.claim()
+    root, join = _check_genesis(terms, genesis, claim)
+    person = found.persons.get(root)
+    if person is None:
+        person = Person(root=root, join=join, admitted_by=genesis.order)
+        found.persons[root] = person
+    further = sum(key != root for key in person.keys)
+    if record.author != root and further >= CONTINUES_MAX:
+        raise ProtocolError(Reason.TOO_MANY_KEYS, f"{CONTINUES_MAX} besides the root")
+    person.keys.append(record.author)
+    found.by_key[record.author] = person
+
+
+def _check_genesis(
+    terms: Terms, genesis: Counted, claim: Join | Continue
+) -> tuple[AuthorKey, Join]:
+    record, scope = genesis.record, campaign_id(terms)
+    if isinstance(claim, Join):
+        root, join = record.author, claim
+        check_join(join, root, terms.network, scope, terms.join_bits)
+    else:
+        root, join = claim.root, claim.join
+        check_continue(claim, record.author, terms.network, scope, terms.join_bits)
+    if genesis.witness_time > join.invite.expires_ms:
+        raise ProtocolError(Reason.INVITE_EXPIRED, "seen after the invite expired")
+    return root, join
+
+
+def _spend_invites(found: Admission) -> None:
+    """Per invite the first `uses` persons in order; 0 uses is a public invite."""
+    spent: dict[bytes, int] = {}
+    for person in found.persons.values():
+        invite = person.join.invite
+        name = invite_id(invite)
+        spent[name] = spent.get(name, 0) + 1
+        if 0 < invite.uses < spent[name]:
+            person.refused = Reason.INVITE_USED_UP
+
+
+def _grow(terms: Terms, found: Admission) -> None:
+    """Admit level after level, from those whom named keys invited."""
+    invited: dict[AuthorKey, list[Person]] = {}
+    for person in found.persons.values():
+        if person.refused is not Reason.INVITE_USED_UP:
+            invited.setdefault(person.join.invite.inviter, []).append(person)
+    roots = sorted({*terms.sponsor, *found.entered})
+    level = [(person, None) for key in roots for person in invited.get(key, ())]
+    todo: list[tuple[Person, Person | None]] = list(level)
+    for person, inviter in todo:
+        depth = 1 if inviter is None else inviter.level + 1
+        if depth > terms.depth:
+            person.refused = Reason.TOO_DEEP
+            continue
+        person.inviter, person.level, person.refused = inviter, depth, None
+        for key in person.keys:
+            todo += [
+                (one, person)
+                for one in invited.get(key, ())
+                if one.refused is Reason.NOT_ADMITTED and one is not person
+            ]

@@ -1,0 +1,161 @@
+"""What ties a merchant's word to a person. Spec 0008 §5.
+
+An attest or outcome counts for a person only if it embeds her signed card code
+or names her counted scan of that merchant's tag. Else a merchant could name a
+puppet. Each card nonce and each (scan, merchant, kind) binds once, the first
+in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from protocols.claims import Attest, Kind, Outcome
+from protocols.errors import ProtocolError
+from protocols.join import Card, check_card
+from protocols.keys import AuthorKey, RecordId, TagId
+from protocols.settlement.admission import Admission
+from protocols.settlement.cut import Counted, CountedSet, Row
+from protocols.settlement.rows import TagBook
+from protocols.terms import Role, Terms, campaign_id
+
+
+@dataclass(slots=True, kw_only=True)
+class Bindings:
+    """Which attests and outcomes are bound, and through which scan."""
+
+    bound: dict[RecordId, RecordId | None] = field(default_factory=dict)
+    """Attest or outcome -> the scan it names; None: bound by a card."""
+    attested: dict[RecordId, RecordId] = field(default_factory=dict)
+    """Act -> its first bound attest."""
+    reversed: dict[RecordId, int] = field(default_factory=dict)
+    """Outcome -> sum of its counted reversals, at most its amount."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Binder:
+    """Judges bindings over all counted records, in order key."""
+
+    terms: Terms
+    counted: CountedSet
+    admission: Admission
+    book: TagBook
+    rows: Mapping[RecordId, Row]
+    _nonces: set[bytes] = field(default_factory=set)
+    _pairs: set[tuple[RecordId, AuthorKey, int]] = field(default_factory=set)
+
+    def judge(self, ordered: Iterable[Counted]) -> Bindings:
+        """Bind every attest, outcome and reversal among `ordered`."""
+        found = Bindings()
+        for item in ordered:
+            kind = item.record.kind
+            if kind == Kind.ATTEST:
+                claim: Attest = item.record.claim()
+                if self._bind(found, item, claim.author, claim.card, (claim.act,)):
+                    found.attested.setdefault(claim.act, item.record.id)
+            elif kind == Kind.OUTCOME:
+                outcome: Outcome = item.record.claim()
+                self._bind(found, item, outcome.author, outcome.card, outcome.after)
+            elif kind == Kind.REVERSAL:
+                self._reverse(found, item)
+        return found
+
+    def _bind(
+        self,
+        found: Bindings,
+        item: Counted,
+        customer: AuthorKey,
+        card: Card | None,
+        named: tuple[RecordId, ...],
+    ) -> bool:
+        signer = item.record.author
+        if not may_vouch(self.terms, signer) and not self._hosts(signer, named):
+            return False
+        scan = self._scan_of(item, customer, named)
+        if scan is not None:
+            self._pairs.add((scan, self._desk(signer), item.record.kind))
+            found.bound[item.record.id] = scan
+            return True
+        if card is not None and self._card_holds(card, signer, customer):
+            found.bound[item.record.id] = None
+            return True
+        return False
+
+    def _card_holds(self, card: Card, signer: AuthorKey, customer: AuthorKey) -> bool:
+        meant = card.merchant is None or self._desk(card.merchant) == self._desk(signer)
+        if card.author != customer or not meant or card.nonce in self._nonces:
+            return False
+        try:
+            check_card(card, self.terms.network, campaign_id(self.terms))
+        except ProtocolError:
+            return False
+        self._nonces.add(card.nonce)
+        return True
+
+    def _scan_of(
+        self, item: Counted, customer: AuthorKey, named: tuple[RecordId, ...]
+    ) -> RecordId | None:
+        """The first named scan of hers of this merchant's tag that is free."""
+        desk = self._desk(item.record.author)
+        for scan in named:
+            row, counted = self.rows.get(scan), self.counted.by_id.get(scan)
+            if row is None or counted is None:
+                continue
+            tag = self.book.tags.get(TagId(row.tag))
+            if tag is None or not self._same_person(row.author, customer):
+                continue
+            owners = {self._desk(tag.entry.issuer)}
+            if tag.entry.host is not None:
+                owners.add(self._desk(tag.entry.host))
+            free = (scan, desk, item.record.kind) not in self._pairs
+            if desk in owners and free and self._in_time(item, row):
+                return scan
+        return None
+
+    def _in_time(self, item: Counted, row: Row) -> bool:
+        if row.stage >= len(self.terms.stages):
+            return False
+        bind_ms = self.terms.stages[row.stage].bind_ms
+        return bind_ms == 0 or item.witness_time <= row.act_time + bind_ms
+
+    def _same_person(self, one: AuthorKey, other: AuthorKey) -> bool:
+        a, b = self.admission.by_key.get(one), self.admission.by_key.get(other)
+        return one == other or (a is not None and a is b)
+
+    def _hosts(self, signer: AuthorKey, named: tuple[RecordId, ...]) -> bool:
+        """Whether `signer` hosts the tag of one of the named scans."""
+        for scan in named:
+            row = self.rows.get(scan)
+            tag = self.book.tags.get(TagId(row.tag)) if row is not None else None
+            if tag is not None and tag.entry.host == signer:
+                return True
+        return False
+
+    def _desk(self, key: AuthorKey) -> AuthorKey:
+        """One key for all keys of a merchant, or of the sponsor."""
+        if key in self.terms.sponsor:
+            return self.terms.sponsor[0]
+        party = self.terms.party(key)
+        return key if party is None else party.keys[0]
+
+    def _reverse(self, found: Bindings, item: Counted) -> None:
+        claim = item.record.claim()
+        target = self.counted.by_id.get(claim.outcome)
+        if target is None or target.record.kind != Kind.OUTCOME:
+            return
+        outcome: Outcome = target.record.claim()
+        if outcome.stage >= len(self.terms.stages):
+            return
+        until = target.witness_time + self.terms.stages[outcome.stage].refund_ms
+        same = self._desk(item.record.author) == self._desk(target.record.author)
+        if same and item.witness_time <= until:
+            so_far = found.reversed.get(claim.outcome, 0)
+            found.reversed[claim.outcome] = min(outcome.amount, so_far + claim.amount)
+
+
+def may_vouch(terms: Terms, key: AuthorKey) -> bool:
+    """Whether outcomes and attests of `key` can count at all."""
+    party = terms.party(key)
+    merchant = party is not None and party.role & (Role.MERCHANT | Role.DEVICE)
+    return key in terms.sponsor or bool(merchant)

@@ -1,0 +1,263 @@
+"""Cuts: which records count, and when their witnesses saw them. Spec 0008 §1.
+
+A close declares, for every author that moved since the close before, the new
+head and the witness times of the records up to it. `resolve` walks from the
+heads down the backlinks; whatever is missing is named, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from protocols.codec import encode
+from protocols.errors import ProtocolError, Reason
+from protocols.feed import Head
+from protocols.keys import AuthorKey, RecordId, preimage
+from protocols.limits import ROUNDS_MAX, STEPS_MAX
+from protocols.record import NO_BACKLINK, Record
+from protocols.shape import Shape, blob, listof, option, row, struct, uint
+from protocols.terms import Terms, campaign_id
+
+Lookup = Callable[[RecordId], Record | None]
+"""A record of the campaign or witness scope by its id, if it is here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutEntry:
+    """One author's new head, and since which seq which witness time holds."""
+
+    author: AuthorKey
+    seq: int
+    id: RecordId
+    steps: tuple[tuple[int, int], ...]
+    """(seq, witness time in ms): holds from that seq to the next step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkEntry:
+    """A feed that is proven forked: the lowest seq, the two ids ascending."""
+
+    author: AuthorKey
+    seq: int
+    id_a: RecordId
+    id_b: RecordId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a scan's claim proved, written once when the scan first counts."""
+
+    author: AuthorKey
+    seq: int
+    id: RecordId
+    stage: int
+    tag: bytes
+    own_grade: int
+    slot: bytes | None
+    """The serial's or tap's key."""
+    window: int | None
+    """Where a rotating code's window starts, in ms."""
+    counter: int | None
+    """The tap's counter."""
+    act_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """What one payee is paid by one close."""
+
+    payee: AuthorKey
+    amount: int
+
+
+CUT_ENTRY: Shape[CutEntry] = struct(
+    CutEntry,
+    author=blob(32),
+    seq=uint(),
+    id=blob(32),
+    steps=listof(row(uint(), uint()), STEPS_MAX, 1),
+)
+FORK_ENTRY: Shape[ForkEntry] = struct(
+    ForkEntry, author=blob(32), seq=uint(), id_a=blob(32), id_b=blob(32)
+)
+ROW: Shape[Row] = struct(
+    Row,
+    author=blob(32),
+    seq=uint(),
+    id=blob(32),
+    stage=uint(),
+    tag=blob(32),
+    own_grade=uint(4),
+    slot=option(blob(32)),
+    window=option(uint()),
+    counter=option(uint()),
+    act_time=uint(),
+)
+LINE: Shape[StatementLine] = struct(StatementLine, payee=blob(32), amount=uint())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What a close declares, with its lists in full."""
+
+    round: int
+    finals: tuple[RecordId, ...]
+    """Ascending."""
+    cut: tuple[CutEntry, ...]
+    """Ascending by author."""
+    forks: tuple[ForkEntry, ...]
+    rows: tuple[Row, ...] = ()
+    """Read only where a scan's claim was erased."""
+    lines: tuple[StatementLine, ...] = ()
+    """What it signed; read only from closes before the one settled."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OrderKey:
+    """Decides every "first". Integers and raw bytes, compared in this order."""
+
+    round: int
+    """The round in which the record first counted."""
+    witness_time: int
+    tie: bytes
+    """Hash of (the round's finals, author): no author can grind it."""
+    author: bytes
+    seq: int
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A record that counts, with what its cut says of it."""
+
+    record: Record
+    order: OrderKey
+    time_max: int
+    """Largest `time_ms` in the feed up to the record."""
+
+    @property
+    def round(self) -> int:
+        """The round in which it first counted."""
+        return self.order.round
+
+    @property
+    def witness_time(self) -> int:
+        """When f+1 named witnesses had seen it, in ms."""
+        return self.order.witness_time
+
+    def act_time(self, late_ms: int) -> int:
+        """When the act happened: clamp(time_max, witness time - late, it)."""
+        wt = self.witness_time
+        return min(max(self.time_max, wt - late_ms), wt)
+
+
+class Incomplete(Exception):
+    """Records or lists are missing: no answer, never a digest or a dispute.
+
+    Attributes:
+        missing: record ids, or roots of lists, that somebody must still bring.
+    """
+
+    def __init__(self, missing: Sequence[bytes]) -> None:
+        names = ", ".join(item.hex()[:16] for item in missing[:3])
+        super().__init__(f"{len(missing)} missing: {names}")
+        self.missing = tuple(missing)
+
+
+@dataclass(slots=True)
+class CountedSet:
+    """All records counted so far, round after round."""
+
+    terms: Terms
+    lookup: Lookup
+    all: list[Counted] = field(default_factory=list)
+    """In order of rounds; inside a round by (author, seq)."""
+    by_id: dict[RecordId, Counted] = field(default_factory=dict)
+    heads: dict[AuthorKey, Head] = field(default_factory=dict)
+    _time_max: dict[AuthorKey, int] = field(default_factory=dict)
+
+    def add_round(self, declared: Declared) -> list[Counted]:
+        """Count the records of the next declared round and return them.
+
+        Raises:
+            ProtocolError: WRONG_CUT when the cut contradicts itself, the
+                records, the rounds before or the terms.
+            Incomplete: with the ids of the missing records.
+        """
+        _check_declared(self.terms, declared)
+        finals: list[bytes] = sorted(declared.finals)
+        new: list[Counted] = []
+        missing: list[bytes] = []
+        for entry in declared.cut:
+            tie = sha256(preimage("tie", encode([[*finals], entry.author]))).digest()
+            try:
+                new += self._count(entry, declared.round, tie)
+            except Incomplete as error:
+                missing += error.missing
+        if missing:
+            raise Incomplete(missing)
+        self.all += new
+        for counted in new:
+            self.by_id[counted.record.id] = counted
+        return new
+
+    def _count(self, entry: CutEntry, number: int, tie: bytes) -> list[Counted]:
+        before = self.heads.get(entry.author)
+        first = 0 if before is None else before.seq + 1
+        _check_steps(self.terms, entry, first, number)
+        chain = self._chain(entry, first, NO_BACKLINK if before is None else before.id)
+        time_max = self._time_max.get(entry.author, 0)
+        steps = iter((*entry.steps[1:], (entry.seq + 1, 0)))
+        next_seq, next_wt = next(steps)
+        wt = entry.steps[0][1]
+        counted = []
+        for record in chain:
+            if record.seq == next_seq:
+                wt, (next_seq, next_wt) = next_wt, next(steps)
+            time_max = max(time_max, record.header.time_ms)
+            key = OrderKey(number, wt, tie, entry.author, record.seq, record.id)
+            counted.append(Counted(record=record, order=key, time_max=time_max))
+        self.heads[entry.author] = Head(entry.seq, entry.id)
+        self._time_max[entry.author] = time_max
+        return counted
+
+    def _chain(self, entry: CutEntry, first: int, below: RecordId) -> list[Record]:
+        """The records first..entry.seq, found by walking the backlinks down."""
+        scope = campaign_id(self.terms)
+        chain: list[Record] = []
+        wanted = entry.id
+        for seq in range(entry.seq, first - 1, -1):
+            record = self.lookup(wanted)
+            if record is None:
+                raise Incomplete([wanted])
+            if (record.author, record.seq, record.scope) != (entry.author, seq, scope):
+                raise ProtocolError(Reason.WRONG_CUT, "an id names another place")
+            chain.append(record)
+            wanted = record.header.backlink
+        if wanted != below:
+            raise ProtocolError(Reason.WRONG_CUT, "does not extend the cut before")
+        chain.reverse()
+        return chain
+
+
+def _check_declared(terms: Terms, declared: Declared) -> None:
+    if not 1 <= declared.round <= min(len(terms.rounds), ROUNDS_MAX):
+        raise ProtocolError(Reason.WRONG_CUT, f"no round {declared.round}")
+    authors = [entry.author for entry in declared.cut]
+    if authors != sorted(set(authors)):
+        raise ProtocolError(Reason.WRONG_CUT, "authors not ascending")
+    if len(set(declared.finals)) != terms.quorum:
+        raise ProtocolError(Reason.WRONG_CUT, f"{terms.quorum} finals are named")
+
+
+def _check_steps(terms: Terms, entry: CutEntry, first: int, number: int) -> None:
+    seqs = [seq for seq, _ in entry.steps]
+    times = [wt for _, wt in entry.steps]
+    if seqs[0] != first or seqs[-1] > entry.seq or seqs != sorted(set(seqs)):
+        raise ProtocolError(Reason.WRONG_CUT, "steps do not cover the new records")
+    if times != sorted(set(times)):
+        raise ProtocolError(Reason.WRONG_CUT, "witness times not ascending")
+    if times[-1] > terms.rounds[number - 1].accept_until:
+        raise ProtocolError(Reason.WRONG_CUT, "seen after accept_until")

@@ -1,0 +1,103 @@
+"""Pools into shares: floors, remainders, and what is withheld. Spec 0008 §7.
+
+Every amount is an integer of the minor unit. Each share is rounded down; what
+is left of a pool is the residue's, never a participant's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from protocols.keys import AuthorKey
+from protocols.settlement.admission import Person
+from protocols.settlement.rules import shares
+from protocols.terms import Limits, Reward
+
+BP = 10_000
+"""Basis points in one."""
+
+
+class Why(StrEnum):
+    """Which part of a pool a share is."""
+
+    HOST = "host"
+    BACK = "back"
+    CHAIN = "chain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One share of one act's pool."""
+
+    payee: AuthorKey
+    """A person's root key, or a named host's first key."""
+    why: Why
+    level: int
+    """Member number in the chain, 1 nearest the sponsor; 0 for a host."""
+    amount: int
+    withheld: bool
+    """To the residue: the feed forked at or below the act."""
+
+
+def pool_of(reward: Reward, amount: int, reversed_amount: int) -> int:
+    """B, the pool of one act before the budget, in minor units."""
+    if reward.percent_bp:
+        return (amount - reversed_amount) * reward.percent_bp // BP
+    return reward.amount
+
+
+def split(
+    reward: Reward,
+    limits: Limits,
+    granted: int,
+    actor: Person,
+    host: AuthorKey | None,
+    *,
+    forked: bool,
+) -> tuple[Share, ...]:
+    """Share `granted` of one act; what the shares leave is residue.
+
+    Args:
+        reward: the stage's reward.
+        limits: the terms' limits (paid levels).
+        granted: g, the pool after the budget.
+        actor: who did the act, admitted.
+        host: whose tag she came through; None or herself: no host's share.
+        forked: the act stands in a feed at or above a listed fork.
+    """
+    found: list[Share] = []
+    to_host = granted * reward.host_bp // BP
+    back = granted * reward.back_bp // BP
+    if host is not None and host not in actor.keys and to_host:
+        found.append(
+            Share(payee=host, why=Why.HOST, level=0, amount=to_host, withheld=forked)
+        )
+    chain = actor.chain()
+    if back:
+        found.append(
+            Share(
+                payee=actor.root,
+                why=Why.BACK,
+                level=len(chain),
+                amount=back,
+                withheld=forked,
+            )
+        )
+    rest = granted - to_host - back
+    unpaid = len(chain) - (limits.paid_levels or len(chain))
+    for level, (member, part) in enumerate(
+        zip(chain, shares(reward.rule, len(chain)), strict=True), 1
+    ):
+        amount = rest * part.numerator // part.denominator
+        if level > unpaid and amount:
+            found.append(
+                Share(
+                    payee=member.root,
+                    why=Why.CHAIN,
+                    level=level,
+                    amount=amount,
+                    withheld=forked and member is actor,
+                )
+            )
+    return tuple(found)

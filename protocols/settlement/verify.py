@@ -1,0 +1,304 @@
+"""Verify: everybody recomputes every close. Spec 0009 §4.
+
+Two questions, answered apart. First: does the statement follow from the cut
+the close declares? That needs only the campaign's records. Second: is the cut
+right? That needs the witnesses' feeds, and has provable answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from protocols.claims import Close, Kind
+from protocols.errors import ProtocolError, Reason
+from protocols.evidence import Cover, cover, find_final
+from protocols.feed import Head
+from protocols.keys import AuthorKey, RecordId, Scope, witness_scope
+from protocols.record import Record
+from protocols.settlement.close import Closing, close_claim, read_lists
+from protocols.settlement.cut import CutEntry, Declared, Incomplete
+from protocols.settlement.settle import Settlement, settle
+from protocols.terms import Terms, campaign_id, check_terms
+
+
+class Verdict(StrEnum):
+    """What a recomputation says."""
+
+    OK = "ok"
+    INCOMPLETE = "incomplete"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutFinding:
+    """One author whose declared cut is not what the finals support."""
+
+    author: AuthorKey
+    kind: str
+    """`padded`, `omitted` or `misdated`."""
+    declared: CutEntry | None
+    supported: CutEntry | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseReport:
+    """One close, judged."""
+
+    close: Record
+    claim: Close
+    statement: Verdict
+    """The first question."""
+    reason: Reason | None
+    detail: str
+    settlement: Settlement | None
+    """As recomputed here, if it could be."""
+    cut: Verdict
+    """The second question."""
+    findings: tuple[CutFinding, ...]
+    missing: tuple[bytes, ...]
+    not_judged: int = 0
+    """Scans of this round whose claims are erased: their rows are believed."""
+
+
+class Evidence:
+    """A campaign's records as they are at hand, with lookups."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.by_id: dict[RecordId, Record] = {}
+        self._feeds: dict[tuple[Scope, AuthorKey], list[Record]] = {}
+        for record in records:
+            self.by_id[record.id] = record
+        for record in sorted(
+            self.by_id.values(), key=lambda r: (r.scope, r.author, r.seq, r.id)
+        ):
+            self._feeds.setdefault((record.scope, record.author), []).append(record)
+
+    def lookup(self, record_id: RecordId) -> Record | None:
+        """A record by its id."""
+        return self.by_id.get(record_id)
+
+    def feed(self, scope: Scope, author: AuthorKey) -> list[Record]:
+        """What is here of one feed, by seq."""
+        return self._feeds.get((scope, author), [])
+
+
+def find_terms(records: Iterable[Record]) -> list[tuple[Record, Terms]]:
+    """Every valid `terms` record that stands in its own campaign's scope."""
+    found = []
+    for record in records:
+        if record.kind != Kind.TERMS or record.claim_bytes is None:
+            continue
+        terms: Terms = record.claim().terms
+        try:
+            check_terms(terms)
+        except ProtocolError:
+            continue
+        ours = record.author in terms.sponsor and record.header.network == terms.network
+        if ours and campaign_id(terms) == record.scope:
+            found.append((record, terms))
+    return found
+
+
+def sponsor_closes(terms: Terms, evidence: Evidence) -> list[Record]:
+    """All closes of the sponsor's keys, by (round, id)."""
+    scope = campaign_id(terms)
+    closes = [
+        record
+        for key in terms.sponsor
+        for record in evidence.feed(scope, key)
+        if record.kind == Kind.CLOSE and record.claim_bytes is not None
+    ]
+    return sorted(closes, key=lambda record: (record.claim().round, record.id))
+
+
+def verify_closes(terms: Terms, evidence: Evidence) -> list[CloseReport]:
+    """Judge every close of the campaign, in order of rounds."""
+    reports: list[CloseReport] = []
+    for close in sponsor_closes(terms, evidence):
+        reports.append(verify_close(terms, close, evidence))
+    return reports
+
+
+def verify_close(terms: Terms, close: Record, evidence: Evidence) -> CloseReport:
+    """Judge one close, folding over the closes it chains to."""
+    claim: Close = close.claim()
+    try:
+        declared = declared_chain(terms, close, evidence)
+        settlement = settle(terms, declared, evidence.lookup)
+    except Incomplete as error:
+        return _report(close, claim, Verdict.INCOMPLETE, missing=error.missing)
+    except ProtocolError as error:
+        return _report(close, claim, Verdict.WRONG, error.reason, error.detail)
+    own = close_claim(
+        terms,
+        Closing(declared=declared[-1], settlement=settlement),
+        claim.previous,
+        claim.salt,
+    )
+    cut, findings, missing = judge_cut(terms, declared, evidence)
+    reason, detail = _difference(own, claim)
+    return CloseReport(
+        close=close,
+        claim=claim,
+        statement=Verdict.OK if reason is None else Verdict.WRONG,
+        reason=reason,
+        detail=detail,
+        settlement=settlement,
+        cut=cut,
+        findings=findings,
+        missing=missing,
+        not_judged=_not_judged(settlement, evidence),
+    )
+
+
+def _report(
+    close: Record,
+    claim: Close,
+    verdict: Verdict,
+    reason: Reason | None = Reason.INCOMPLETE,
+    detail: str = "",
+    missing: Sequence[bytes] = (),
+) -> CloseReport:
+    return CloseReport(
+        close=close,
+        claim=claim,
+        statement=verdict,
+        reason=reason,
+        detail=detail,
+        settlement=None,
+        cut=Verdict.INCOMPLETE,
+        findings=(),
+        missing=tuple(missing),
+    )
+
+
+def _difference(own: Close, claim: Close) -> tuple[Reason | None, str]:
+    """The first field in which a close differs from its recomputation."""
+    if own.statement_root != claim.statement_root or own.lines != claim.lines:
+        return Reason.WRONG_STATEMENT, own.statement_root.hex()
+    for name in Close.__dataclass_fields__:
+        if getattr(own, name) != getattr(claim, name):
+            return Reason.WRONG_CLOSE, name
+    return None, ""
+
+
+def _not_judged(settlement: Settlement, evidence: Evidence) -> int:
+    rows = (evidence.by_id.get(row.id) for row in settlement.rows)
+    return sum(record is not None and record.claim_bytes is None for record in rows)
+
+
+def declared_chain(
+    terms: Terms, close: Record, evidence: Evidence
+) -> list[Declared]:
+    """What `close` and the closes before it declare, rounds ascending.
+
+    Raises:
+        Incomplete: a close of the chain or its lists are not here.
+        ProtocolError: WRONG_CLOSE if the chain is not one.
+    """
+    scope = campaign_id(terms)
+    chain: list[Declared] = []
+    here: Record = close
+    while True:
+        if here.author not in terms.sponsor or here.kind != Kind.CLOSE:
+            raise ProtocolError(Reason.WRONG_CLOSE, "not a close of the sponsor")
+        claim: Close = here.claim()
+        feed = evidence.feed(scope, here.author)
+        chain.append(read_lists(claim, [r for r in feed if r.seq < here.seq]))
+        if claim.previous == scope:
+            chain.reverse()
+            return chain
+        before = evidence.lookup(RecordId(claim.previous))
+        if before is None:
+            raise Incomplete([claim.previous])
+        if before.kind != Kind.CLOSE or before.claim().round >= claim.round:
+            raise ProtocolError(Reason.WRONG_CLOSE, "rounds ascend along the chain")
+        here = before
+
+
+def heads_of(rounds: Sequence[Declared]) -> dict[AuthorKey, Head]:
+    """The heads that the cuts of `rounds` reached."""
+    return {
+        entry.author: Head(entry.seq, entry.id)
+        for declared in rounds
+        for entry in declared.cut
+    }
+
+
+def judge_cut(
+    terms: Terms, rounds: Sequence[Declared], evidence: Evidence
+) -> tuple[Verdict, tuple[CutFinding, ...], tuple[bytes, ...]]:
+    """The second question: is the last cut what its named finals support?"""
+    declared = rounds[-1]
+    before = heads_of(rounds[:-1])
+    try:
+        supported = cover(
+            terms, declared.round, declared.finals, evidence.lookup, before
+        )
+    except Incomplete as error:
+        return Verdict.INCOMPLETE, (), error.missing
+    except ProtocolError as error:
+        return Verdict.WRONG, (), (error.detail.encode(),)
+    findings = _compare(declared, supported)
+    if findings:
+        return Verdict.WRONG, findings, ()
+    verdict = Verdict.INCOMPLETE if supported.unknown else Verdict.OK
+    return verdict, (), tuple(supported.unknown)
+
+
+def _compare(declared: Declared, supported: Cover) -> tuple[CutFinding, ...]:
+    ours = {entry.author: entry for entry in supported.cut}
+    theirs = {entry.author: entry for entry in declared.cut}
+    findings = []
+    for author in sorted({*ours, *theirs}):
+        own, said = ours.get(author), theirs.get(author)
+        if own == said:
+            continue
+        if said is None or (own is not None and own.seq > said.seq):
+            kind = "omitted"
+        elif own is None or own.seq < said.seq:
+            kind = "padded"
+        else:
+            kind = "misdated"
+        findings.append(
+            CutFinding(author=author, kind=kind, declared=said, supported=own)
+        )
+    return tuple(findings)
+
+
+def finals_at_hand(terms: Terms, number: int, evidence: Evidence) -> list[Record]:
+    """The valid finals of a round that are here, earliest first."""
+    scope = witness_scope(campaign_id(terms))
+    found = []
+    for witness in terms.witnesses:
+        final = find_final(terms, number, evidence.feed(scope, witness.key))
+        if final is not None:
+            found.append(final)
+    return sorted(found, key=lambda record: (record.header.time_ms, record.id))
+
+
+def declare(
+    terms: Terms, number: int, before: Sequence[Declared], evidence: Evidence
+) -> Closing:
+    """Settle round `number` over the first 2f+1 finals at hand.
+
+    This is what an honest sponsor closes with, and what anybody can show as
+    "unclosed: what the evidence says" when the sponsor does not close.
+
+    Raises:
+        Incomplete: fewer than 2f+1 finals (missing: the silent witnesses'
+            keys), or records that the finals name are not here.
+        ProtocolError: WRONG_CUT.
+    """
+    finals = finals_at_hand(terms, number, evidence)
+    if len(finals) < terms.quorum:
+        heard = {final.author for final in finals}
+        silent = [w.key for w in terms.witnesses if w.key not in heard]
+        raise Incomplete(silent)
+    named = tuple(sorted(final.id for final in finals[: terms.quorum]))
+    found = cover(terms, number, named, evidence.lookup, heads_of(before))
+    declared = Declared(round=number, finals=named, cut=found.cut, forks=found.forks)
+    settlement = settle(terms, [*before, declared], evidence.lookup)
+    return Closing(declared=declared, settlement=settlement)

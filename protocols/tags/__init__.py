@@ -1,0 +1,1 @@
+"""Data tags: their entries, what a scan proves, what a code carries."""
