@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from protocols.codec import Value
 from protocols.keys import AuthorKey, RecordId, tagged_hash
 
 NOTHING = bytes(32)
@@ -33,20 +34,17 @@ class Leaf:
     author: AuthorKey
     seq: int
     """Of the head; of a forked feed the lowest seq that forked."""
-    head: RecordId | None
-    """None: forked. Whose branch a node holds then makes no difference."""
+    id: RecordId
+    """Of the head; of a forked feed the record before the fork, or zeros."""
+    forked: bool = False
+    """Forked, and complete below. Whose branch is held makes no difference."""
     path: str = field(init=False)
     hash: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        value = [self.author, self.seq, self.head]
+        value: list[Value] = [self.author, self.seq, self.id, self.forked]
         object.__setattr__(self, "path", path_of(self.author))
-        object.__setattr__(self, "hash", tagged_hash("frontier", [*value]))
-
-    @property
-    def forked(self) -> bool:
-        """Whether the feed is known to be forked, and complete below the fork."""
-        return self.head is None
+        object.__setattr__(self, "hash", tagged_hash("frontier", value))
 
 
 class _Branch:
@@ -103,10 +101,9 @@ class Frontier:
     def __len__(self) -> int:
         return len(self._leaves)
 
-    def set(self, author: AuthorKey, seq: int, head: RecordId | None) -> None:
-        """Say where a feed stands now; no head means forked at `seq`."""
-        leaf = Leaf(author, seq, head)
-        self._leaves[author] = leaf
+    def set(self, leaf: Leaf) -> None:
+        """Say where a feed stands now."""
+        self._leaves[leaf.author] = leaf
         self._top.put(leaf, 0)
 
     def get(self, author: AuthorKey) -> Leaf | None:

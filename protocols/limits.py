@@ -84,3 +84,54 @@ JOIN_BITS_MAX: Final = 30
 
 PART_SPARE: Final = 64
 """Records beyond a feed's cap that witnesses still cover: erase and redeem."""
+
+PREFIX_MAX: Final = 64
+"""Hex digits of a trie prefix: the whole of a SHA-256."""
+
+BUCKET_MAX: Final = 4
+"""Feeds below a prefix that are listed, not hashed: measured, fewest bytes."""
+
+DIGEST_SIZE: Final = 6
+"""Bytes of a trie digest: salted by both sides, so 2^-48 a comparison is chance."""
+
+COMPARE_MAX: Final = 57_344
+"""Bytes of the lists in one `compare`: what does not fit waits for the next."""
+
+NODES_MAX: Final = 512
+"""Trie nodes in one `compare`: each takes up to 170 bytes."""
+
+ROWS_MAX: Final = 4_096
+"""Buckets, or heads, in one `compare`: a head takes 12 bytes or more."""
+
+SHARED_MAX: Final = 128
+"""Scopes that two neighbours can share."""
+
+WANTS_OPEN_MAX: Final = 256
+"""Ranges asked for and not yet served, per neighbour and direction."""
+
+WANTS_MAX: Final = 4_096
+"""Ranges a session means to ask for; more are found again by comparing."""
+
+WANT_IDS_MAX: Final = 256
+"""Record ids in one `want-ids`."""
+
+BATCH_MAX: Final = 61_440
+"""Bytes of the records in one frame; the largest record fits."""
+
+BATCH_RECORDS_MAX: Final = 512
+"""Records in one frame: the smallest takes about 300 bytes."""
+
+PROOFS_MAX: Final = 64
+"""Fork proofs in one frame: each takes up to 780 bytes."""
+
+CARDS_MAX: Final = 16
+"""Peer cards in one `peers`: few at a time."""
+
+ADDRESSES_MAX: Final = 8
+"""Addresses of one peer."""
+
+ADDRESS_MAX: Final = 256
+"""UTF-8 bytes of an address or peer id."""
+
+WALKS_MAX: Final = 4
+"""Times a neighbour may make us walk our whole trie between two refills."""

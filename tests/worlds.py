@@ -84,9 +84,7 @@ SCAN_STAGE = Stage(
     per_window=0,
     refund_ms=0,
     bind_ms=0,
-    reward=Reward(
-        rule=Halving(), amount=400_000, percent_bp=0, host_bp=0, back_bp=0
-    ),
+    reward=Reward(rule=Halving(), amount=400_000, percent_bp=0, host_bp=0, back_bp=0),
 )
 
 
@@ -120,9 +118,7 @@ class World:
             (entry, (key_of_serial(entry, secret),))
             for entry, secret in zip(self.entries, self.secrets, strict=True)
         )
-        claim = Tags(
-            salt=salt_of(1), group="balloons", offset=0, tags=tags, revoked=()
-        )
+        claim = Tags(salt=salt_of(1), group="balloons", offset=0, tags=tags, revoked=())
         self.write(self.sponsor, Kind.TAGS, claim)
 
     def _make_tags(self) -> tuple[list[TagEntry], list[bytes]]:
@@ -246,7 +242,9 @@ class World:
         )
         return invite, sign_invite(key, invite), secret
 
-    def join(self, name: str, inviter: str | SigningKey | None = None, **how: Any) -> Record:
+    def join(
+        self, name: str, inviter: str | SigningKey | None = None, **how: Any
+    ) -> Record:
         """Let `name` join by a fresh invite of `inviter` (default: sponsor)."""
         made = self.invite(inviter or self.sponsor, tag=how.pop("tag", name), **how)
         return self.join_by(name, made)
@@ -294,11 +292,15 @@ class World:
     def _see(
         self, key: SigningKey, final: int | None, heads: dict[AuthorKey, Head] | None
     ) -> Record:
-        now = heads if heads is not None else {
-            author: head
-            for (scope, author), head in self.heads.items()
-            if scope == self.scope
-        }
+        now = (
+            heads
+            if heads is not None
+            else {
+                author: head
+                for (scope, author), head in self.heads.items()
+                if scope == self.scope
+            }
+        )
         known = self.seen.setdefault(key.author, {})
         moved = tuple(
             (author, now[author].seq, now[author].id)

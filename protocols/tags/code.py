@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from protocols import merkle
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import AuthorKey, NetworkId, Scope, Seed, SigningKey
 from protocols.limits import SERIALS_MAX
@@ -26,6 +25,7 @@ from protocols.tags.entry import (
     Serials,
     TagEntry,
     check_entry,
+    serial_root,
     serial_seed,
     sign_entry,
     sign_serial,
@@ -127,13 +127,6 @@ def make_batch(
     )
 
 
-def make_code(issuer: SigningKey, tag: NewTag, index: int = 0) -> str:
-    """The text to print for serial `index` of a tag, or for a printed code."""
-    if tag.secrets:
-        return make_serial(issuer, tag.entry, index, tag.secrets[index])
-    return make_printed(issuer, tag.entry)
-
-
 def make_printed(issuer: SigningKey, entry: TagEntry) -> str:
     """The text of a printed code."""
     return code_text(PrintedCode(entry=entry, signature=sign_entry(issuer, entry)))
@@ -196,18 +189,6 @@ def serial_keys(
     )
 
 
-def serials_root(keys: Sequence[bytes]) -> bytes:
-    """Root of a tag's serials: tree 5 over the leaves [index, key]."""
-    return merkle.root(
-        merkle.Tree.SERIALS, [[index, key] for index, key in enumerate(keys)]
-    )
-
-
-def group_root(entries: Sequence[TagEntry]) -> bytes:
-    """Root of a tag group: tree 6 over its entries in their order."""
-    return merkle.root(merkle.Tree.GROUP, [ENTRY.write(entry) for entry in entries])
-
-
 def _make_tag(
     issuer: AuthorKey,
     batch: bytes,
@@ -235,7 +216,7 @@ def _public(keys: Sequence[AuthorKey]) -> Public:
     if not keys:
         return Printed()
     assert len(keys) <= SERIALS_MAX
-    return Serials(count=len(keys), root=serials_root(keys))
+    return Serials(count=len(keys), root=serial_root(keys))
 
 
 def _check_serial(code: SerialCode) -> None:
@@ -246,7 +227,7 @@ def _check_serial(code: SerialCode) -> None:
         raise ProtocolError(Reason.BAD_CODE, "the tag has no such serial")
     if public.count == 1:
         key = SigningKey(_seed(code)).author
-        if serials_root([key]) != public.root:
+        if serial_root([key]) != public.root:
             raise ProtocolError(Reason.BAD_CODE, "the secret is not the tag's")
 
 

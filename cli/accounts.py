@@ -1,0 +1,205 @@
+"""Statements and explanations in words, tables and a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cli import output
+from cli.i18n import _
+
+Document = Mapping[str, Any]
+
+
+def money(amount: int, unit: str) -> str:
+    """An amount of minor units as people write it: 1,234.50 CNY."""
+    return f"{amount // 100:,}.{amount % 100:02d} {unit}"
+
+
+def short(key: str) -> str:
+    """A key as a table shows it: beginning and end."""
+    return key if len(key) <= 20 else f"{key[:12]}…{key[-6:]}"
+
+
+def moment(time_ms: int) -> str:
+    """A time on this machine's clock."""
+    import datetime as dt
+
+    local = dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).astimezone()
+    return local.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def reason(code: str | None) -> str:
+    """What a reason code means, for people."""
+    return _reasons().get(code or "", code or "")
+
+
+def _reasons() -> dict[str, str]:
+    return {
+        "not-admitted": _("nobody who takes part invited this key"),
+        "invite-used-up": _("the invite had been used by others before"),
+        "invite-expired": _("the invite had expired"),
+        "bad-invite": _("the invite does not hold"),
+        "too-little-work": _("a public invite asks for work that was not done"),
+        "too-deep": _("the referral chain is longer than the terms admit"),
+        "too-many-keys": _("this person has too many keys already"),
+        "not-named": _("the terms do not name the one who signed it"),
+        "erased": _("its author erased it"),
+        "unknown-stage": _("the terms have no such stage for this act"),
+        "unknown-tag": _("the tag is not one of this stage"),
+        "stage-window": _("it happened before the stage opened or after it closed"),
+        "grade": _("the evidence is too weak for this stage"),
+        "not-bound": _("nothing ties it to this person: no card, no scan"),
+        "after": _("an earlier stage is missing"),
+        "once": _("it had been used before, by an earlier act"),
+        "per-window": _("this code had been scanned too often"),
+        "velocity": _("too soon after another place"),
+        "day": _("too many acts on one day"),
+        "merchant-cap": _("above what the terms allow this merchant"),
+        "budget": _("nothing was left of the budget"),
+        "not-mature": _("its refund window still runs"),
+        "incomplete": _("records are missing here"),
+        "wrong-statement": _("the evidence gives another statement"),
+        "wrong-close": _("the close says something else than its evidence"),
+        "wrong-cut": _("the cut contradicts the records or the terms"),
+    }
+
+
+def verdict(name: str) -> str:
+    """What a verification found, for people."""
+    return {
+        "ok": _("Every close follows from the evidence, to the last unit."),
+        "wrong": _("A close does NOT follow from the evidence."),
+        "incomplete": _("Records are missing here: no verdict yet."),
+        "unclosed": _("The sponsor has closed no round yet."),
+    }.get(name, name)
+
+
+def show_statement(statement: Document | None, unit: str) -> None:
+    """Print lines and money."""
+    if statement is None:
+        return
+    rows = [
+        (short(line["payee"]), money(line["amount"], unit))
+        for line in statement["lines"]
+    ]
+    if rows:
+        output.say(*output.table((_("payee"), _("amount")), rows))
+    else:
+        output.say(_("Nobody is paid by this round."))
+    output.say(
+        _("earned {earned} · left over {residue} · not earned {unspent}").format(
+            earned=money(statement["earned"], unit),
+            residue=money(statement["residue"], unit),
+            unspent=money(statement["unspent"], unit),
+        ),
+        _("digest {digest}").format(digest=statement["digest"]),
+    )
+
+
+def show_verification(answer: Document) -> None:
+    """Print what a verification found."""
+    for close in answer["closes"]:
+        output.say(
+            _("Round {round}: statement {statement}, cut {cut}.").format(**close)
+        )
+        if close["reason"]:
+            output.say("  " + reason(close["reason"]))
+        for finding in close["findings"]:
+            output.say(
+                "  "
+                + _("{author}: {kind}").format(
+                    author=short(finding["author"]), kind=finding["kind"]
+                )
+            )
+        if close["not_judged"]:
+            output.say(
+                "  "
+                + _("{count} scans are erased: their rows are believed.").format(
+                    count=close["not_judged"]
+                )
+            )
+    colour = {"ok": "green", "wrong": "red"}.get(answer["verdict"], "")
+    output.say(verdict(answer["verdict"]), colour=colour)
+    if answer["unclosed"]:
+        output.say(_("Unclosed: what the evidence says. A claim, not a voucher."))
+    elif answer["waits_for"]:
+        output.say(
+            _("Round {round} waits for finals of {owners}.").format(
+                round=answer["next_round"], owners=", ".join(answer["waits_for"])
+            )
+        )
+    show_statement(answer["statement"], answer["unit"])
+
+
+def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -> None:
+    """Print which act led to which share."""
+    unit = answer["unit"]
+
+    def name(key: str | None) -> str:
+        return (names or {}).get(key or "", short(key or "?"))
+
+    if not answer["accepted"] and not answer["refused"]:
+        output.say(_("No act of this person counts yet."))
+    for act in answer["accepted"]:
+        output.say(
+            _("{actor} · {stage} · {tag} · grade {grade}: pool {pool}").format(
+                actor=name(act["actor"]),
+                stage=act["stage"],
+                tag=act["tag"] or act["kind"],
+                grade=act["grade"],
+                pool=money(act["pool"], unit),
+            )
+        )
+        for share in act["shares"]:
+            output.say("  " + _share(share, name(share["payee"]), unit))
+        if act["left_over"]:
+            output.say(
+                "  " + _("left over: {x}").format(x=money(act["left_over"], unit))
+            )
+    for act in answer["refused"]:
+        output.say(
+            _("Refused: {actor} · {stage} · {tag}: {why}").format(
+                actor=name(act["actor"] or act["signer"]),
+                stage=act["stage"],
+                tag=act["tag"] or act["kind"],
+                why=reason(act["reason"]),
+            )
+        )
+    if not answer["conditions_met"]:
+        output.say(_("Nothing is paid yet: the conditions are not met."))
+
+
+def _share(share: Document, name: str, unit: str) -> str:
+    words = {
+        "host": _("host of the tag"),
+        "back": _("back to the buyer"),
+        "chain": _("level {level}").format(level=share["level"]),
+    }
+    text = f"{name}: {money(share['amount'], unit)} ({words[share['why']]})"
+    return text + (" " + _("withheld: her feed forked") if share["withheld"] else "")
+
+
+def tree(
+    answer: Document, names: Mapping[str, str], paid: Mapping[str, int], unit: str
+) -> list[str]:
+    """Who invited whom, with what each is paid."""
+    below: dict[str | None, list[Document]] = {}
+    for person in answer["people"]:
+        if person["refused"] is None:
+            below.setdefault(person["inviter"], []).append(person)
+    lines: list[str] = []
+
+    def grow(inviter: str | None, indent: str) -> None:
+        people = below.get(inviter, [])
+        for place, person in enumerate(people, 1):
+            end = place == len(people)
+            branch = "└─ " if end else "├─ "
+            who = names.get(person["author"], short(person["author"]))
+            gap = " " * max(1, 26 - output.width(indent + branch + who))
+            amount = money(paid.get(person["payee"], 0), unit)
+            lines.append(f"{indent}{branch}{who}{gap}{amount:>16}")
+            grow(person["author"], indent + ("   " if end else "│  "))
+
+    grow(None, "")
+    return lines

@@ -1,0 +1,172 @@
+"""Asks the running node. The CLI knows nothing that the node does not tell it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cli import home
+from cli.i18n import _
+from p2pnode.api import folder
+from p2pnode.failures import INTERNAL, TOO_SLOW, UNREACHABLE, Failure
+
+Document = dict[str, Any]
+
+ANSWER_MAX: Final = 64 * 2**20
+"""Bytes of an answer; a statement of 200,000 lines stays below."""
+
+CHUNK: Final = 1 << 16
+"""Bytes that are read at once of an answer that goes to a file."""
+
+PATIENCE_S: Final = 60.0
+"""How long the node may take to answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Where the running node listens and what it wants to hear."""
+
+    pid: int
+    port: int
+    token: str
+
+
+def door(data: Path) -> Door:
+    """Read where the node of the folder `data` listens.
+
+    Raises:
+        Failure: `no-daemon`, because no node runs there.
+    """
+    try:
+        document = json.loads(folder.api_file(data).read_bytes())
+        if document["format"] != folder.API_FORMAT:
+            raise _other_version()
+        return Door(
+            pid=int(document["pid"]),
+            port=int(document["port"]),
+            token=str(document["token"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        raise _no_daemon(data) from None
+
+
+def call(
+    method: str, path: str, body: Document | None = None, *, data: Path | None = None
+) -> Document:
+    """Ask the node and return the document it answers with.
+
+    Raises:
+        Failure: no node runs here, it does not answer, or it refuses.
+    """
+    with _asked(method, path, body, data) as response:
+        return _document(response.read(ANSWER_MAX))
+
+
+def download(path: str, out: Path, *, data: Path | None = None) -> int:
+    """Write what the node answers to GET `path` into a new file.
+
+    Returns:
+        The number of bytes.
+
+    Raises:
+        Failure: as `call`; `file-exists` or `file-not-written` for `out`.
+    """
+    size = 0
+    with _asked("GET", path, None, data) as response:
+        try:
+            with out.open("xb") as file:
+                while chunk := response.read(CHUNK):
+                    size += file.write(chunk)
+        except FileExistsError:
+            raise Failure(
+                "file-exists",
+                _("{file} exists already.").format(file=out),
+                _("A new file."),
+                _("Choose another name."),
+            ) from None
+        except OSError as error:
+            raise Failure(
+                "file-not-written",
+                _("{file} cannot be written: {why}.").format(
+                    file=out, why=error.strerror
+                ),
+                _("A folder on a disk with room, that this account may write."),
+                _("Choose another place."),
+            ) from None
+    return size
+
+
+@contextlib.contextmanager
+def _asked(
+    method: str, path: str, body: Document | None, data: Path | None
+) -> Iterator[http.client.HTTPResponse]:
+    """Ask the node; the answer is a success and still to be read."""
+    data = data or home.folder()
+    opened = door(data)
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", opened.port, timeout=PATIENCE_S
+    )
+    headers = {"Authorization": f"Bearer {opened.token}", "Connection": "close"}
+    payload = None
+    if body is not None:
+        payload = json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+    try:
+        connection.request(method, path, payload, headers)
+        response = connection.getresponse()
+        if response.status >= 400:
+            answer = _document(response.read(ANSWER_MAX))
+            raise Failure.from_document(answer, response.status)
+        yield response
+    except TimeoutError:
+        raise _too_slow() from None
+    except (OSError, http.client.HTTPException):
+        raise _no_daemon(data) from None
+    finally:
+        connection.close()
+
+
+def _document(raw: bytes) -> Document:
+    try:
+        document = json.loads(raw)
+    except ValueError:
+        raise _other_version() from None
+    if not isinstance(document, dict):
+        raise _other_version()
+    return document
+
+
+def _no_daemon(data: Path) -> Failure:
+    return Failure(
+        "no-daemon",
+        _("No node is running on {folder}.").format(folder=data),
+        _("A running node."),
+        _("Start it with: p2pnode run"),
+        UNREACHABLE,
+    )
+
+
+def _too_slow() -> Failure:
+    return Failure(
+        "daemon-silent",
+        _("The node did not answer within {seconds} seconds.").format(
+            seconds=int(PATIENCE_S)
+        ),
+        cure=_("Try again; if it stays silent, stop it and start it anew."),
+        status=TOO_SLOW,
+    )
+
+
+def _other_version() -> Failure:
+    return Failure(
+        "other-version",
+        _("The running node answers in a way this program does not know."),
+        _("A node of the same version as this program."),
+        _("Stop the node and start it again with: p2pnode run"),
+        INTERNAL,
+    )

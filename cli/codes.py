@@ -1,0 +1,75 @@
+"""Codes that people hand to a command: typed, pasted, or in a picture."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from cli.i18n import _
+from p2pnode import failures, pictures
+from p2pnode.failures import Failure
+from p2pnode.file_fault import FileFault
+from protocols.text import is_link
+
+SHOWN_MAX = 60
+"""Characters of a foreign code that a message shows."""
+
+
+@contextlib.contextmanager
+def spoken() -> Iterator[None]:
+    """Put what is wrong with a file into the language of the person."""
+    try:
+        yield
+    except FileFault as fault:
+        raise fault.translated(_) from fault
+
+
+def read_argument(argument: str, *, several: bool = False) -> list[str]:
+    """Return the texts of our codes that an argument stands for.
+
+    Args:
+        argument: a text `P2PNODE:...`, or the name of a picture.
+        several: take a picture with more than one code.
+
+    Returns:
+        At least one text, exactly one unless `several`, from top to bottom.
+
+    Raises:
+        Failure: `no-file`, `picture-too-large`, `bad-picture`, `no-code`,
+            `foreign-code` or `several-codes`.
+    """
+    if is_link(argument):
+        return [argument.strip()]
+    with spoken():
+        found = pictures.read(Path(argument))
+    ours = [text for text in found if is_link(text)]
+    if not ours:
+        raise _foreign(argument, found[0])
+    if len(ours) > 1 and not several:
+        raise _several(argument, len(ours))
+    return ours
+
+
+def _foreign(argument: str, text: str) -> Failure:
+    return Failure(
+        "foreign-code",
+        _("{name}: the code says {text}, which no node understands.").format(
+            name=Path(argument).name, text=text[:SHOWN_MAX]
+        ),
+        _("A code that begins with P2PNODE:"),
+        _("Photograph the code of the tag, invite or voucher itself."),
+        failures.REFUSED,
+    )
+
+
+def _several(argument: str, count: int) -> Failure:
+    return Failure(
+        "several-codes",
+        _("{name}: there are {count} codes in this picture.").format(
+            name=Path(argument).name, count=count
+        ),
+        _("A picture with one code."),
+        _("Crop it to the code you mean, or photograph that one alone."),
+        failures.REFUSED,
+    )

@@ -1,0 +1,76 @@
+"""The form every command has: an example first, and `--json`.
+
+    command = frame.group("peer", _("..."), example="p2pnode peer list")
+
+    @frame.command("list", _("..."), example="p2pnode peer list", within=command)
+    @click.option(...)
+    def peers(*, as_json: bool) -> None: ...
+
+A command without `within` stands alone; its module calls it `command`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec
+
+import click
+
+from cli.i18n import _
+
+P = ParamSpec("P")
+
+
+class Command(click.Command):
+    """A verb, whose help begins with an example."""
+
+    example = ""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example, then what click writes."""
+        write_example(self.example, formatter)
+        super().format_help(ctx, formatter)
+
+
+class Group(click.Group):
+    """A noun with verbs, whose help begins with an example."""
+
+    example = ""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example, then what click writes."""
+        write_example(self.example, formatter)
+        super().format_help(ctx, formatter)
+
+
+def write_example(example: str, formatter: click.HelpFormatter) -> None:
+    """Write an example of one or more lines."""
+    with formatter.section(_("Example")):
+        for line in example.splitlines():
+            formatter.write_text(line)
+    formatter.write_paragraph()
+
+
+def group(name: str, summary: str, *, example: str) -> Group:
+    """Return a noun; `command(..., within=noun)` gives it verbs."""
+    made = Group(name, help=summary)
+    made.example = example
+    return made
+
+
+def command(
+    name: str, summary: str, *, example: str, within: click.Group | None = None
+) -> Callable[[Callable[P, None]], Command]:
+    """Make a function a command that also takes `--json`, as `as_json: bool`."""
+
+    def make(function: Callable[P, None]) -> Command:
+        option = click.option(
+            "--json", "as_json", is_flag=True, help=_("Print JSON instead of text.")
+        )
+        made = click.command(name, cls=Command, help=summary)(option(function))
+        made.example = example
+        if within is not None:
+            within.add_command(made)
+        return made
+
+    return make

@@ -1,0 +1,74 @@
+"""`p2pnode outcome`: a shop records what a person did, for how much."""
+
+from __future__ import annotations
+
+import click
+
+from cli import client, frame, output
+from cli.i18n import _
+
+command = frame.group(
+    "outcome",
+    _("Record what a campaign brought about."),
+    example="p2pnode outcome add --card card.png --amount 12800",
+)
+
+
+@frame.command(
+    "add",
+    _("Sign that a person did this, for this amount."),
+    example="p2pnode outcome add --card card.png --amount 12800 --stage buy",
+    within=command,
+)
+@click.option("--campaign", default="-", help=_("Where this node follows several."))
+@click.option("--card", default="", help=_("The customer's card code or picture."))
+@click.option("--person", default="", help=_("Or her key, with --scan."))
+@click.option("--scan", "scans", multiple=True, help=_("Her scans that led here."))
+@click.option(
+    "--amount", type=click.IntRange(0), required=True, help=_("In minor units.")
+)
+@click.option("--stage", default="", help=_("Where several stages are outcomes."))
+def add(
+    *,
+    campaign: str,
+    card: str,
+    person: str,
+    scans: tuple[str, ...],
+    amount: int,
+    stage: str,
+    as_json: bool,
+) -> None:
+    """Sign an outcome."""
+    from cli.codes import read_argument
+
+    body: dict[str, object] = {"amount": amount, "stage": stage, "after": list(scans)}
+    if card:
+        body["card"] = read_argument(card)[0]
+    if person:
+        body["author"] = person
+    answer = client.call("POST", f"/campaigns/{campaign}/outcome", body)
+    _say(answer, as_json=as_json)
+
+
+@frame.command(
+    "reverse",
+    _("Take an outcome back, wholly or in part, after a refund."),
+    example="p2pnode outcome reverse RECORD --amount 12800",
+    within=command,
+)
+@click.argument("record", metavar=_("RECORD"))
+@click.option("--campaign", default="-", help=_("Where this node follows several."))
+@click.option(
+    "--amount", type=click.IntRange(1), required=True, help=_("In minor units.")
+)
+def reverse(record: str, campaign: str, amount: int, *, as_json: bool) -> None:
+    """Sign a reversal."""
+    body = {"record": record, "amount": amount}
+    _say(client.call("POST", f"/campaigns/{campaign}/reverse", body), as_json=as_json)
+
+
+def _say(answer: client.Document, *, as_json: bool) -> None:
+    if as_json:
+        output.as_json(answer)
+    else:
+        output.say(_("Signed: {record}").format(record=answer["record"]))

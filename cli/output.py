@@ -1,0 +1,113 @@
+"""What is printed: standard output is data, standard error is talk.
+
+Text from peers, files and pictures never reaches a terminal as it came: all
+text goes through `clean`, which leaves nothing that moves a cursor, hides a
+word or turns a line around. JSON is plain ASCII, so it survives every code page.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TextIO
+
+from cli.i18n import _
+
+if TYPE_CHECKING:
+    from p2pnode.failures import Failure
+
+
+UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories that steer a terminal: controls, bidi, zero width."""
+
+COLOURS: Final = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}
+GAP: Final = "  "
+"""Between two columns of a table."""
+
+
+def survive() -> None:
+    """Let a stream that cannot say a character write its number instead."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def clean(text: object) -> str:
+    """Return `text` as one line that a terminal shows and does nothing else with.
+
+    White space of any kind becomes a blank, other steering characters vanish.
+    """
+    blank = "".join(" " if c.isspace() else c for c in str(text))
+    return "".join(c for c in blank if unicodedata.category(c) not in UNPRINTABLE)
+
+
+def width(text: str) -> int:
+    """Return how many terminal columns `text` takes; full-width characters take 2."""
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Return the lines of a table; numbers stand to the right."""
+    rows = list(rows)
+    cells = [[clean(cell) for cell in row] for row in (header, *rows)]
+    wide = [max(map(width, column)) for column in zip(*cells, strict=True)]
+    right = [
+        bool(rows) and all(isinstance(row[i], int) for row in rows)
+        for i in range(len(header))
+    ]
+    return [GAP.join(map(_pad, line, wide, right)).rstrip() for line in cells]
+
+
+def _pad(cell: str, columns: int, right: bool) -> str:
+    space = " " * (columns - width(cell))
+    return space + cell if right else cell + space
+
+
+def say(*lines: object, colour: str = "", stream: TextIO | None = None) -> None:
+    """Print lines of text to `stream`, by default standard output, cleaned.
+
+    A colour is used only on a terminal and never when NO_COLOR is set.
+    """
+    stream = stream or sys.stdout
+    for line in lines:
+        stream.write(_paint(clean(line), colour, stream) + "\n")
+
+
+def _paint(text: str, colour: str, stream: TextIO) -> str:
+    if not colour or not stream.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+
+
+def talk(*lines: object) -> None:
+    """Print to standard error, for people, not for pipes."""
+    say(*lines, stream=sys.stderr)
+
+
+def document(name: str, body: Mapping[str, object]) -> None:
+    """Print one JSON document of the CLI's own, format `p2pnode.<name>/1`."""
+    as_json({"format": f"p2pnode.{name}/1", **body})
+
+
+def as_json(value: object) -> None:
+    """Print `value` as one line of JSON, such as the node's own answer."""
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def failure(failed: Failure) -> None:
+    """Tell people what happened, what was expected and what to do."""
+    say(f"p2pnode: {failed.message}", colour="red", stream=sys.stderr)
+    if failed.expected:
+        talk("  " + _("Expected: {text}").format(text=failed.expected))
+    if failed.cure:
+        talk("  " + _("What to do: {text}").format(text=failed.cure))

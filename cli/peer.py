@@ -1,0 +1,96 @@
+"""`p2pnode peer`: who this node talks to."""
+
+from __future__ import annotations
+
+import click
+
+from cli import client, frame, output
+from cli.i18n import _
+
+command = frame.group(
+    "peer",
+    _("Add, list, ping and block neighbours."),
+    example="p2pnode peer add /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW...",
+)
+
+PEER = click.argument("peer", metavar=_("PEER"))
+
+
+@frame.command(
+    "add",
+    _("Remember a peer's address and connect to it."),
+    example="p2pnode peer add /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW...",
+    within=command,
+)
+@click.argument("address", metavar=_("ADDRESS"))
+def add(address: str, *, as_json: bool) -> None:
+    """Add one address, as the other node prints it when it starts."""
+    answer = client.call("POST", "/peers", {"address": address})
+    _print(answer, _("Added {peer}.").format(peer=address), as_json=as_json)
+
+
+@frame.command(
+    "list",
+    _("List the peers this node knows."),
+    example="p2pnode peer list",
+    within=command,
+)
+def peers(*, as_json: bool) -> None:
+    """Print a table of peers."""
+    answer = client.call("GET", "/peers")
+    known = answer.get("peers", [])
+    rows = [
+        (each.get("peer", ""), each.get("state", ""), each.get("address", ""))
+        for each in known
+    ]
+    lines = output.table((_("peer"), _("state"), _("address")), rows)
+    if not known:
+        lines = [_("No peers yet. Add one with: p2pnode peer add ADDRESS")]
+    _print(answer, *lines, as_json=as_json)
+
+
+@frame.command(
+    "ping",
+    _("Ask a peer whether it is there."),
+    example="p2pnode peer ping 12D3KooW...",
+    within=command,
+)
+@PEER
+def ping(peer: str, *, as_json: bool) -> None:
+    """Print how long the answer took."""
+    answer = client.call("POST", "/peers/ping", {"peer": peer})
+    text = _("{peer} answered in {ms} ms.").format(peer=peer, ms=answer.get("ms"))
+    _print(answer, text, as_json=as_json)
+
+
+@frame.command(
+    "block",
+    _("Drop a peer and refuse it from now on."),
+    example="p2pnode peer block 12D3KooW...",
+    within=command,
+)
+@PEER
+def block(peer: str, *, as_json: bool) -> None:
+    """Block a peer by its id."""
+    answer = client.call("POST", "/peers/block", {"peer": peer})
+    _print(answer, _("Blocked {peer}.").format(peer=peer), as_json=as_json)
+
+
+@frame.command(
+    "unblock",
+    _("Let a blocked peer come back."),
+    example="p2pnode peer unblock 12D3KooW...",
+    within=command,
+)
+@PEER
+def unblock(peer: str, *, as_json: bool) -> None:
+    """Unblock a peer by its id."""
+    answer = client.call("POST", "/peers/unblock", {"peer": peer})
+    _print(answer, _("Unblocked {peer}.").format(peer=peer), as_json=as_json)
+
+
+def _print(answer: client.Document, *lines: str, as_json: bool) -> None:
+    if as_json:
+        output.as_json(answer)
+    else:
+        output.say(*lines)

@@ -1,0 +1,56 @@
+"""`p2pnode status`: what the node is doing."""
+
+from __future__ import annotations
+
+from cli import client, frame, output
+from cli.i18n import _
+
+
+@frame.command("status", _("Show what the node is doing."), example="p2pnode status")
+def command(*, as_json: bool) -> None:
+    """Print the node's own account, one line a fact."""
+    facts = client.call("GET", "/status")
+    if as_json:
+        output.as_json(facts)
+        return
+    titles = _titles()
+    lines = [
+        (titles.get(name, name.replace("_", " ")), value)
+        for name, value in facts.items()
+        if name != "format" and value not in (None, "", [], {})
+    ]
+    edge = max((output.width(title) for title, _value in lines), default=0)
+    for title, value in lines:
+        space = " " * (edge - output.width(title) + 2)
+        first, *others = _texts(value)
+        output.say(title + space + first)
+        output.say(*(" " * (edge + 2) + text for text in others))
+
+
+def _texts(value: object) -> list[str]:
+    """Return the lines that show a value: a list takes one line an element."""
+    match value:
+        case bool():
+            return [_("yes") if value else _("no")]
+        case list():
+            return [str(element) for element in value]
+        case dict():
+            return [f"{name}: {inner}" for name, inner in value.items()]
+        case _:
+            return [str(value)]
+
+
+def _titles() -> dict[str, str]:
+    return {
+        "name": _("name"),
+        "role": _("role"),
+        "peer_id": _("peer id"),
+        "author": _("author"),
+        "addresses": _("addresses"),
+        "neighbours": _("neighbours"),
+        "scopes": _("scopes"),
+        "feeds": _("feeds"),
+        "records": _("records"),
+        "forks": _("forks"),
+        "version": _("version"),
+    }

@@ -1,0 +1,1 @@
+"""The local HTTP door that the CLI uses."""

@@ -1,0 +1,95 @@
+"""The data folder: who owns it, and where its node says how to reach it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from p2pnode.failures import Failure
+
+API_FORMAT: Final = "p2pnode.api/1"
+
+
+def api_file(home: Path) -> Path:
+    """Return the file that says how to reach the node: format, pid, port, token."""
+    return home / "run" / "api.json"
+
+
+class FolderInUse(Failure):
+    """Another node owns the folder.
+
+    Attributes:
+        pid: its process, or 0 if it has not said yet.
+    """
+
+    def __init__(self, home: Path, pid: int) -> None:
+        super().__init__(
+            "folder-in-use",
+            f"Another node (process {pid}) runs on {home}."
+            if pid
+            else f"Another node runs on {home}.",
+            "One node per data folder.",
+            "Use the running one, stop it, or give this one another P2PNODE_HOME.",
+        )
+        self.pid = pid
+
+
+@contextlib.contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Own `home`, created if absent, until left or until the process dies.
+
+    The system holds the lock, so a killed node leaves none behind. The file
+    itself stays: removing it would let two nodes lock two files of one name.
+
+    Raises:
+        FolderInUse: another process owns it.
+        OSError: the folder cannot be created or written.
+    """
+    (home / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = home / "run" / "lock"
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        if not _lock(descriptor):
+            raise FolderInUse(home, _read_pid(descriptor))
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)  # gives the lock back
+
+
+LOCK_AT: Final = 2**20
+"""Where Windows locks one byte: beyond the pid, which others want to read."""
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> bool:
+        os.lseek(descriptor, LOCK_AT, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _read_pid(descriptor: int) -> int:
+    text = os.read(descriptor, 20).strip()
+    return int(text) if text.isdigit() else 0

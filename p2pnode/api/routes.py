@@ -1,0 +1,408 @@
+"""The paths of the local API, each a thin door to one service.
+
+| path | what |
+|---|---|
+| `GET /status` | the node in short |
+| `GET /peers` | neighbours |
+| `POST /peers`, `/peers/ping`, `/peers/block`, `/peers/unblock` | change them |
+| `GET /campaigns`, `POST /campaigns` | list, publish |
+| `POST /campaigns/follow`, `/campaigns/join` | by id, by link |
+| `GET /campaigns/{id}`, `.../verify`, `.../explain` | look |
+| `GET /campaigns/{id}/evidence`, `.../bundle` | prove |
+| `POST /campaigns/{id}/invite`, `.../close`, `.../claim` | act |
+| `POST /campaigns/{id}/card`, `.../attest`, `.../outcome`, `.../reverse` | vouch |
+| `POST /scan` | sign what was scanned |
+| `GET /rewards` | what I am owed |
+
+`{id}` is a campaign id, or as much of it as makes it the only one, or `-`
+where the node follows only one campaign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from p2pnode.api.app import json_body
+from p2pnode.failures import BAD_REQUEST, Failure
+from p2pnode.services import documents
+from protocols.bundle import write_bundle
+from protocols.codec import decode
+from protocols.errors import ProtocolError
+from protocols.invite_link import invite_link_text, read_invite_link
+from protocols.join import CARD, Card
+from protocols.keys import AuthorKey, RecordId
+from protocols.limits import SERIALS_MAX
+from protocols.shape import blob, listof, option, row, text
+from protocols.tags.code import read_code
+from protocols.tags.entry import ENTRY
+from protocols.terms import TERMS
+from protocols.text import (
+    Letter,
+    author_text,
+    campaign_text,
+    decode_link,
+    encode_link,
+    read_author,
+    read_campaign,
+)
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from p2pnode.node import Node
+    from p2pnode.services.library import View
+
+PUBLISH_MAX = 1 << 20
+"""Bytes of terms with their tags."""
+
+GROUPS = listof(
+    row(text(), listof(row(ENTRY, option(listof(blob(32), SERIALS_MAX, 1))))), 64
+)
+"""Tag groups as they are published: [name, [[entry, serial keys or nil]]]."""
+
+Handler = Callable[["Request"], Awaitable[Response]]
+
+
+def routes(node: Node) -> list[Route]:
+    """Every route of the local API, for one node."""
+    doors = Doors(node)
+    table: list[tuple[str, str, Handler]] = [
+        ("GET", "/status", doors.status),
+        ("GET", "/peers", doors.peers),
+        ("POST", "/peers", doors.add_peer),
+        ("POST", "/peers/ping", doors.ping_peer),
+        ("POST", "/peers/block", doors.block_peer),
+        ("POST", "/peers/unblock", doors.unblock_peer),
+        ("GET", "/campaigns", doors.campaigns),
+        ("POST", "/campaigns", doors.publish),
+        ("POST", "/campaigns/follow", doors.follow),
+        ("POST", "/campaigns/join", doors.join),
+        ("GET", "/campaigns/{id}", doors.campaign),
+        ("GET", "/campaigns/{id}/verify", doors.verify),
+        ("GET", "/campaigns/{id}/explain", doors.explain),
+        ("GET", "/campaigns/{id}/evidence", doors.evidence),
+        ("GET", "/campaigns/{id}/bundle", doors.bundle),
+        ("POST", "/campaigns/{id}/invite", doors.invite),
+        ("POST", "/campaigns/{id}/close", doors.close),
+        ("POST", "/campaigns/{id}/card", doors.card),
+        ("POST", "/campaigns/{id}/attest", doors.attest),
+        ("POST", "/campaigns/{id}/outcome", doors.outcome),
+        ("POST", "/campaigns/{id}/reverse", doors.reverse),
+        ("POST", "/campaigns/{id}/claim", doors.claim),
+        ("POST", "/scan", doors.scan),
+        ("GET", "/rewards", doors.rewards),
+    ]
+    return [Route(path, handler, methods=[method]) for method, path, handler in table]
+
+
+class Doors:
+    """One coroutine a path: read the request, ask a service, answer."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def status(self, _request: Request) -> Response:
+        """The node in short."""
+        return JSONResponse(await self._node.status())
+
+    async def peers(self, _request: Request) -> Response:
+        """Known peers."""
+        listing = self._node.neighbours.listing()
+        return JSONResponse({"format": "p2pnode.peers/1", "peers": listing})
+
+    async def add_peer(self, request: Request) -> Response:
+        """Remember an address and dial it."""
+        address = _text(await json_body(request), "address")
+        await self._node.neighbours.add(address)
+        return JSONResponse({"format": "p2pnode.peer/1", "address": address})
+
+    async def ping_peer(self, request: Request) -> Response:
+        """Whether a peer answers."""
+        peer = _text(await json_body(request), "peer")
+        ms = await self._node.neighbours.ping(peer)
+        return JSONResponse({"format": "p2pnode.ping/1", "peer": peer, "ms": ms})
+
+    async def block_peer(self, request: Request) -> Response:
+        """Drop a peer and refuse it."""
+        peer = _text(await json_body(request), "peer")
+        await self._node.neighbours.block(peer)
+        return JSONResponse({"format": "p2pnode.peer/1", "peer": peer})
+
+    async def unblock_peer(self, request: Request) -> Response:
+        """Let a blocked peer come back."""
+        peer = _text(await json_body(request), "peer")
+        await self._node.neighbours.unblock(peer)
+        return JSONResponse({"format": "p2pnode.peer/1", "peer": peer})
+
+    async def campaigns(self, _request: Request) -> Response:
+        """All followed campaigns, also those whose terms are not here yet."""
+        found = []
+        for entry in self._node.library.entries:
+            note: dict[str, Any] = {
+                "campaign": campaign_text(entry.campaign),
+                "title": entry.title,
+                "terms": False,
+                "joined": entry.person_index is not None,
+            }
+            try:
+                view = await self._node.library.view(entry.campaign)
+            except Failure:
+                found.append(note)
+                continue
+            verified = self._node.books.verify(view)
+            me = self._node.library.my_key(view)
+            shown = documents.campaign(view, verified, me.author if me else None)
+            found.append({**shown, "terms": True, "joined": note["joined"]})
+        return JSONResponse({"format": "p2pnode.campaigns/1", "campaigns": found})
+
+    async def publish(self, request: Request) -> Response:
+        """Publish terms and tags, both canonical MessagePack in hex."""
+        body = await json_body(request)
+        terms = TERMS.read(decode(_hex(body, "terms"), PUBLISH_MAX))
+        groups = GROUPS.read(decode(_hex(body, "tags"), PUBLISH_MAX))
+        campaign = await self._node.acts.publish(terms, groups)
+        return await self._shown(await self._node.library.view(campaign))
+
+    async def follow(self, request: Request) -> Response:
+        """Follow a campaign by its id or by any link of it, without joining."""
+        body = await json_body(request)
+        named = _text(body, "campaign")
+        addresses = body.get("addresses", [])
+        if named.upper().startswith("P2PNODE:"):
+            link = read_invite_link(named)
+            campaign, addresses = link.invite.campaign, link.addresses
+        else:
+            campaign = read_campaign(named)
+        await self._node.acts.follow(campaign, addresses)
+        return JSONResponse(
+            {"format": "p2pnode.followed/1", "campaign": campaign_text(campaign)}
+        )
+
+    async def join(self, request: Request) -> Response:
+        """Join by an invite link."""
+        link = read_invite_link(_text(await json_body(request), "link"))
+        record = await self._node.acts.join(link)
+        return JSONResponse(
+            {
+                "format": "p2pnode.joined/1",
+                "campaign": campaign_text(link.invite.campaign),
+                "title": link.title,
+                "author": author_text(record.author),
+                "inviter": author_text(link.invite.inviter),
+                "record": record.id.hex(),
+            }
+        )
+
+    async def campaign(self, request: Request) -> Response:
+        """One campaign."""
+        return await self._shown(await self._view(request))
+
+    async def verify(self, request: Request) -> Response:
+        """Every close, recomputed here."""
+        view = await self._view(request)
+        return JSONResponse(documents.verification(view, self._node.books.verify(view)))
+
+    async def explain(self, request: Request) -> Response:
+        """Why each line is what it is."""
+        view = await self._view(request)
+        named = request.query_params.get("person", "")
+        person: AuthorKey | None = None
+        if named == "me":
+            person = self._node.library.require_key(view).author
+        elif named:
+            person = read_author(named)
+        verified = self._node.books.verify(view)
+        return JSONResponse(documents.explanation(view, verified, person))
+
+    async def evidence(self, request: Request) -> Response:
+        """My records of a campaign, and how many witnesses have seen each."""
+        view = await self._view(request)
+        key = self._node.library.require_key(view)
+        return JSONResponse(documents.evidence(view, key.author))
+
+    async def bundle(self, request: Request) -> Response:
+        """The campaign's whole evidence as one file."""
+        view = await self._view(request)
+        records = list(view.evidence.by_id.values())
+        return StreamingResponse(
+            write_bundle(view.terms.network, view.campaign, records),
+            media_type="application/octet-stream",
+        )
+
+    async def invite(self, request: Request) -> Response:
+        """A new invite link; it holds a secret and is shown once."""
+        view, body = await self._view(request), await json_body(request)
+        link = await self._node.acts.invite(
+            view,
+            uses=_number(body, "uses", 1),
+            expires_ms=_number(body, "expires_ms", 0) or None,
+        )
+        return JSONResponse(
+            {
+                "format": "p2pnode.invite/1",
+                "campaign": campaign_text(view.campaign),
+                "title": view.terms.title,
+                "uses": link.invite.uses,
+                "expires_ms": link.invite.expires_ms,
+                "link": invite_link_text(link),
+            }
+        )
+
+    async def close(self, request: Request) -> Response:
+        """Close a round as the sponsor."""
+        view, body = await self._view(request), await json_body(request)
+        await self._node.books.close(view, _number(body, "round", 0) or None)
+        view = await self._node.library.view(view.campaign)
+        return JSONResponse(documents.verification(view, self._node.books.verify(view)))
+
+    async def card(self, request: Request) -> Response:
+        """A short-lived code by which a shop can name me."""
+        view, body = await self._view(request), await json_body(request)
+        named = str(body.get("merchant", ""))
+        merchant = read_author(named) if named else None
+        card = await self._node.acts.show_card(view, merchant)
+        return JSONResponse(
+            {
+                "format": "p2pnode.card/1",
+                "campaign": campaign_text(view.campaign),
+                "author": author_text(card.author),
+                "code": encode_link(Letter.CARD, CARD.write(card)),
+            }
+        )
+
+    async def attest(self, request: Request) -> Response:
+        """Stand behind somebody's act."""
+        view, body = await self._view(request), await json_body(request)
+        record = await self._node.acts.attest(
+            view,
+            RecordId(_hex(body, "record", 32)),
+            amount=_number(body, "amount", 0),
+            card=_card(body),
+            stage=str(body["stage"]) if body.get("stage") else None,
+        )
+        return _signed("attest", view, record.id)
+
+    async def outcome(self, request: Request) -> Response:
+        """Say that a person did something, for an amount."""
+        view, body = await self._view(request), await json_body(request)
+        card = _card(body)
+        named = body.get("author")
+        if named is None and card is None:
+            raise _bad_field("author", "an author key, or a card code")
+        record = await self._node.acts.outcome(
+            view,
+            author=read_author(str(named)) if named else card.author,  # type: ignore[union-attr]
+            amount=_number(body, "amount", 0),
+            stage=str(body.get("stage", "")),
+            after=[RecordId(_unhex(str(one), 32)) for one in body.get("after", [])],
+            card=card,
+        )
+        return _signed("outcome", view, record.id)
+
+    async def reverse(self, request: Request) -> Response:
+        """Refund an outcome of mine."""
+        view, body = await self._view(request), await json_body(request)
+        record = await self._node.acts.reverse(
+            view, RecordId(_hex(body, "record", 32)), _number(body, "amount", 0)
+        )
+        return _signed("reversal", view, record.id)
+
+    async def claim(self, request: Request) -> Response:
+        """My latest line of a campaign, as a voucher."""
+        found = await self._node.books.claim(await self._view(request))
+        return JSONResponse({"format": "p2pnode.claim/1", **documents.line(found)})
+
+    async def scan(self, request: Request) -> Response:
+        """Sign a scanned code."""
+        body = await json_body(request)
+        result = await self._node.acts.scan(
+            read_code(_text(body, "code")),
+            str(body.get("campaign", "")),
+            str(body.get("stage", "")),
+        )
+        return JSONResponse(documents.scanned(result))
+
+    async def rewards(self, _request: Request) -> Response:
+        """All my lines."""
+        lines = [documents.line(one) for one in await self._node.books.lines()]
+        return JSONResponse({"format": "p2pnode.rewards/1", "lines": lines})
+
+    async def _view(self, request: Request) -> View:
+        named = request.path_params["id"]
+        entry = self._node.library.find("" if named == "-" else named)
+        return await self._node.library.view(entry.campaign)
+
+    async def _shown(self, view: View) -> Response:
+        me = self._node.library.my_key(view)
+        verified = self._node.books.verify(view)
+        return JSONResponse(
+            documents.campaign(view, verified, me.author if me else None)
+        )
+
+
+def _signed(name: str, view: View, record: RecordId) -> Response:
+    return JSONResponse(
+        {
+            "format": f"p2pnode.{name}/1",
+            "campaign": campaign_text(view.campaign),
+            "record": record.hex(),
+        }
+    )
+
+
+def _card(body: dict[str, Any]) -> Card | None:
+    if not body.get("card"):
+        return None
+    letter, value = decode_link(str(body["card"]))
+    if letter != Letter.CARD:
+        raise _bad_field("card", "a card code, P2PNODE:C/...")
+    try:
+        return CARD.read(value)
+    except ProtocolError:
+        raise _bad_field("card", "a whole card code") from None
+
+
+def _text(body: dict[str, Any], field: str) -> str:
+    value = body.get(field)
+    if not isinstance(value, str) or not value:
+        raise _bad_field(field, "a text")
+    return value
+
+
+def _number(body: dict[str, Any], field: str, default: int) -> int:
+    value = body.get(field, default)
+    if type(value) is not int or value < 0:
+        raise _bad_field(field, "a whole number, 0 or more")
+    return value
+
+
+def _hex(body: dict[str, Any], field: str, size: int | None = None) -> bytes:
+    try:
+        return _unhex(_text(body, field), size)
+    except Failure:
+        what = "bytes in hex" if size is None else f"{size} bytes in hex"
+        raise _bad_field(field, what) from None
+
+
+def _unhex(value: str, size: int | None) -> bytes:
+    try:
+        data = bytes.fromhex(value)
+    except ValueError:
+        data = b""
+    if not data or (size is not None and len(data) != size):
+        raise Failure("bad-hex", "That is not hex of the right length.", status=400)
+    return data
+
+
+def _bad_field(field: str, expected: str) -> Failure:
+    return Failure(
+        "bad-field",
+        f"The request's field {field} is missing or wrong.",
+        expected,
+        "Use the p2pnode command of the same version as the node.",
+        BAD_REQUEST,
+    )

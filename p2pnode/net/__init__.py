@@ -1,0 +1,1 @@
+"""Streams between peers: libp2p, and a simulated world."""

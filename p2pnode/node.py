@@ -1,0 +1,94 @@
+"""The composition root: one node out of its ports and services.
+
+Everything a node does runs in one nursery, opened here. The daemon builds a
+node from the real world, the simulator from a seeded one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from p2pnode.identity import public_author
+from p2pnode.services.acts import Acts
+from p2pnode.services.closing import Books
+from p2pnode.services.feeds import Feeds
+from p2pnode.services.library import Library
+from p2pnode.services.neighbours import Neighbours
+from p2pnode.services.witness import Witness
+from protocols.text import author_text
+
+if TYPE_CHECKING:
+    from p2pnode.identity import Identity
+    from p2pnode.ports import Clock, Network, Rng, Store
+
+
+class Node:
+    """A node: its services, wired."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        store: Store,
+        network: Network,
+        clock: Clock,
+        rng: Rng,
+    ) -> None:
+        self.identity = identity
+        self.store = store
+        self.network = network
+        self.clock = clock
+        self.feeds = Feeds(store, identity.network_id, clock, rng)
+        self.library = Library(identity, self.feeds, store)
+        self.neighbours = Neighbours(self.feeds, store, network, clock, rng)
+        self.witness = Witness(self.library, self.feeds, store, clock, rng)
+        self.books = Books(self.library, self.feeds, clock, rng)
+        self.acts = Acts(
+            library=self.library,
+            feeds=self.feeds,
+            clock=clock,
+            rng=rng,
+            addresses=self.reachable,
+            remember=self.neighbours.add,
+        )
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Read the store, listen, and work until cancelled."""
+        await self.feeds.open()
+        await self.library.open()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.neighbours.run)
+            nursery.start_soon(self.witness.run)
+            task_status.started()
+
+    def reachable(self) -> tuple[str, ...]:
+        """Addresses for an invite link: mine, then my neighbours'."""
+        others = [
+            str(peer["address"])
+            for peer in self.neighbours.listing()
+            if peer.get("connected") and peer.get("address")
+        ]
+        return (*self.network.addresses[:2], *others)
+
+    async def status(self) -> dict[str, Any]:
+        """`p2pnode.status/1`: the node in short."""
+        author = public_author(self.identity)
+        peers = self.neighbours.listing()
+        counts = await self.store.counts()
+        return {
+            "format": "p2pnode.status/1",
+            "name": self.identity.name,
+            "role": self.identity.role,
+            "network": self.identity.network,
+            "peer_id": self.network.peer_id,
+            "author": None if author is None else author_text(author),
+            "addresses": list(self.network.addresses),
+            "neighbours": sum(bool(peer.get("connected")) for peer in peers),
+            "campaigns": len(self.library.entries),
+            **counts,
+            "time_ms": self.clock.now_ms(),
+        }

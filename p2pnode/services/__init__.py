@@ -1,0 +1,1 @@
+"""What the node does with records, one concern a file."""

@@ -1,0 +1,263 @@
+"""Closing rounds, checking closes, and what they owe to whom. Spec 0009 §3-§5."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from p2pnode.failures import NOT_FOUND, Failure
+from p2pnode.services.feeds import Draft
+from protocols.claims import Close, Kind, Part
+from protocols.errors import ProtocolError
+from protocols.keys import AuthorKey, Scope
+from protocols.settlement.close import Closing, close_claim, parts
+from protocols.settlement.cut import Declared, Incomplete
+from protocols.settlement.settle import Settlement
+from protocols.settlement.verify import (
+    CloseReport,
+    Verdict,
+    declare,
+    declared_chain,
+    finals_at_hand,
+    sponsor_closes,
+    verify_closes,
+)
+from protocols.settlement.voucher import Voucher, make_voucher
+from protocols.text import author_text
+
+if TYPE_CHECKING:
+    from p2pnode.ports import Clock, Rng
+    from p2pnode.services.feeds import Feeds
+    from p2pnode.services.library import Library, View
+    from protocols.record import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """All closes of a campaign, judged, and what comes after them."""
+
+    reports: tuple[CloseReport, ...]
+    unclosed: Closing | None
+    """What the evidence says of the next round, where 2f+1 finals are here."""
+    waits_for: tuple[str, ...]
+    """Owners of witnesses whose finals of the next round are missing."""
+    next_round: int | None
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """The latest settlement that could be computed here."""
+        if self.unclosed is not None:
+            return self.unclosed.settlement
+        done = [r.settlement for r in self.reports if r.settlement is not None]
+        return done[-1] if done else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of mine in one close."""
+
+    view: View
+    close: Record
+    round: int
+    amount: int
+    voucher: Voucher
+    verdict: Verdict
+
+
+class Books:
+    """Closes, their verification and the lines they give."""
+
+    def __init__(self, library: Library, feeds: Feeds, clock: Clock, rng: Rng) -> None:
+        self._library = library
+        self._feeds = feeds
+        self._clock = clock
+        self._rng = rng
+        self._verified: dict[Scope, tuple[View, Verified]] = {}
+
+    def verify(self, view: View) -> Verified:
+        """Judge every close, and settle the next round if its finals are here."""
+        known = self._verified.get(view.campaign)
+        if known is None or known[0] is not view:
+            known = (view, verify(view))
+            self._verified[view.campaign] = known
+        return known[1]
+
+    async def close(self, view: View, number: int | None = None) -> Record:
+        """Close a round as the sponsor: lists first, then the close itself.
+
+        Args:
+            view: the campaign.
+            number: the round; None: the latest whose finals are here.
+
+        Raises:
+            Failure: `not-the-sponsor`, `already-closed`, `waits-for-finals`,
+                `incomplete`.
+        """
+        key = self._library.identity.author_key
+        if key is None or key.author not in view.terms.sponsor:
+            raise Failure(
+                "not-the-sponsor",
+                "Only the sponsor's node can close this campaign.",
+                cure="See what the evidence says with: p2pnode campaign verify",
+            )
+        before, previous = _chain(view)
+        number = number or self._closable(view, before)
+        if before and number <= before[-1].round:
+            raise Failure("already-closed", f"Round {number} is closed already.")
+        try:
+            closing = declare(view.terms, number, before, view.evidence)
+        except Incomplete as error:
+            raise self._incomplete(view, number, error) from None
+        drafts = [
+            Draft(
+                kind=Kind.PART,
+                claim=Part(
+                    salt=self._rng.token(16),
+                    tree=tree,
+                    root=top,
+                    index=index,
+                    data=data,
+                ),
+            )
+            for tree, top, index, data in parts(closing.lists())
+        ]
+        end = view.campaign if previous is None else previous.id
+        claim = close_claim(view.terms, closing, end, self._rng.token(16))
+        drafts.append(Draft(kind=Kind.CLOSE, claim=claim))
+        records = await self._feeds.publish_many(key, view.campaign, drafts)
+        return records[-1]
+
+    def _closable(self, view: View, before: Sequence[Declared]) -> int:
+        done = before[-1].round if before else 0
+        for number in range(len(view.terms.rounds), done, -1):
+            if len(finals_at_hand(view.terms, number, view.evidence)) >= (
+                view.terms.quorum
+            ):
+                return number
+        return min(done + 1, len(view.terms.rounds))
+
+    def _incomplete(self, view: View, number: int, error: Incomplete) -> Failure:
+        silent = _silent(view, number)
+        have = len(view.terms.witnesses) - len(silent)
+        if have < view.terms.quorum:
+            return Failure(
+                "waits-for-finals",
+                f"Round {number} waits for finals of {', '.join(silent)}.",
+                f"{view.terms.quorum} finals; {have} are here.",
+                "Wait until their time has come, and that those shops' nodes run.",
+            )
+        return Failure(
+            "incomplete",
+            f"{len(error.missing)} records that the finals name are not here yet.",
+            "All records under the cut.",
+            "Wait for neighbours to bring them, then close again.",
+        )
+
+    async def lines(self) -> list[Line]:
+        """My lines in all closes of all campaigns, oldest first."""
+        found: list[Line] = []
+        for view in await self._library.all_views():
+            key = self._library.my_key(view)
+            if key is not None:
+                found += self._lines_of(view, key.author)
+        return found
+
+    def _lines_of(self, view: View, mine: AuthorKey) -> list[Line]:
+        found = []
+        for report in self.verify(view).reports:
+            if report.settlement is None:
+                continue
+            declared = declared_chain(view.terms, report.close, view.evidence)[-1]
+            voucher = make_voucher(report.close, declared.lines, mine)
+            if voucher is not None:
+                found.append(
+                    Line(
+                        view=view,
+                        close=report.close,
+                        round=report.claim.round,
+                        amount=voucher.line.amount,
+                        voucher=voucher,
+                        verdict=report.statement,
+                    )
+                )
+        return found
+
+    async def claim(self, view: View) -> Line:
+        """My latest line of a campaign, as a voucher.
+
+        Raises:
+            Failure: `nothing-to-claim`, `wrong-close` if the close that pays
+                me does not verify here.
+        """
+        key = self._library.require_key(view)
+        lines = self._lines_of(view, key.author)
+        if not lines:
+            raise Failure(
+                "nothing-to-claim",
+                "No close of this campaign pays this node anything.",
+                "A close with a line for this node's key.",
+                "See why with: p2pnode campaign explain",
+                NOT_FOUND,
+            )
+        return lines[-1]
+
+
+def verify(view: View) -> Verified:
+    """Judge every close of a campaign and what its evidence says beyond."""
+    reports = tuple(verify_closes(view.terms, view.evidence))
+    closed = [report.claim.round for report in reports]
+    done = max(closed, default=0)
+    ended = any(report.claim.last for report in reports)
+    number = None if ended or done == len(view.terms.rounds) else done + 1
+    unclosed: Closing | None = None
+    waits: tuple[str, ...] = ()
+    if number is not None:
+        number = _latest_with_finals(view, number)
+        unclosed, waits = _unclosed(view, number)
+    return Verified(
+        reports=reports, unclosed=unclosed, waits_for=waits, next_round=number
+    )
+
+
+def _latest_with_finals(view: View, first: int) -> int:
+    for number in range(len(view.terms.rounds), first, -1):
+        if len(finals_at_hand(view.terms, number, view.evidence)) >= view.terms.quorum:
+            return number
+    return first
+
+
+def _unclosed(view: View, number: int) -> tuple[Closing | None, tuple[str, ...]]:
+    try:
+        before, _ = _chain(view)
+        return declare(view.terms, number, before, view.evidence), ()
+    except Incomplete:
+        return None, tuple(_silent(view, number))
+    except ProtocolError:
+        return None, ()
+
+
+def _chain(view: View) -> tuple[list[Declared], Record | None]:
+    """What the closes so far declare, and the last of them."""
+    closes = sponsor_closes(view.terms, view.evidence)
+    if not closes:
+        return [], None
+    last: Close = closes[-1].claim()
+    previous = next(r for r in closes if r.claim().round == last.round)
+    try:
+        return declared_chain(view.terms, previous, view.evidence), previous
+    except Incomplete as error:
+        raise Failure(
+            "incomplete",
+            f"Lists of the closes so far are not here: {error}.",
+            cure="Wait for neighbours to bring them.",
+        ) from None
+
+
+def _silent(view: View, number: int) -> list[str]:
+    heard = {r.author for r in finals_at_hand(view.terms, number, view.evidence)}
+    return [
+        w.owner or author_text(w.key)
+        for w in view.terms.witnesses
+        if w.key not in heard
+    ]

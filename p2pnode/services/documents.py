@@ -1,0 +1,344 @@
+"""What the node knows, as the JSON documents of the local API.
+
+Every document begins with its format. Keys are bech32m text, amounts integers
+of the minor unit, times Unix milliseconds. Readers ignore keys they do not
+know.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from protocols.claims import Kind
+from protocols.evidence import receipts
+from protocols.keys import AuthorKey, witness_scope
+from protocols.settlement.voucher import voucher_text
+from protocols.tags.entry import tag_id
+from protocols.text import author_text, campaign_text, tag_text
+
+if TYPE_CHECKING:
+    from p2pnode.services.acts import Scanned
+    from p2pnode.services.closing import Line, Verified
+    from p2pnode.services.library import View
+    from protocols.settlement.judge import ActFacts, Grant
+    from protocols.settlement.settle import Settlement
+    from protocols.settlement.verify import CloseReport
+
+Document = dict[str, Any]
+
+
+def campaign(view: View, verified: Verified, me: AuthorKey | None) -> Document:
+    """`p2pnode.campaign/1`: the terms in short, and how far it has come."""
+    terms = view.terms
+    feeds = {r.author for r in view.evidence.by_id.values() if r.scope == view.campaign}
+    settlement = verified.settlement
+    return {
+        "format": "p2pnode.campaign/1",
+        "campaign": campaign_text(view.campaign),
+        "title": terms.title,
+        "unit": terms.unit,
+        "budget": terms.budget,
+        "sponsor": [author_text(key) for key in terms.sponsor],
+        "me": None if me is None else author_text(me),
+        "role": _role(view, me),
+        "residue": {
+            "author": author_text(terms.residue.key),
+            "name": terms.residue.name,
+        },
+        "witnesses": [
+            {"author": author_text(w.key), "owner": w.owner} for w in terms.witnesses
+        ],
+        "faults": terms.faults,
+        "rounds": [
+            {
+                "opens": r.opens,
+                "closes": r.closes,
+                "accept_until": r.accept_until,
+                "final_from": r.final_from,
+            }
+            for r in terms.rounds
+        ],
+        "stages": [
+            {
+                "id": stage.id,
+                "accepted": _accepted(settlement, index),
+                "acts": _acts(view, index),
+            }
+            for index, stage in enumerate(terms.stages)
+        ],
+        "conditions": [
+            {
+                "stage": terms.stages[c.stage].id,
+                "least": c.least,
+                "met": settlement.conditions[i] if settlement else False,
+            }
+            for i, c in enumerate(terms.conditions)
+        ],
+        "feeds": len(feeds),
+        "records": len(view.evidence.by_id),
+        "closes": [close(report) for report in verified.reports],
+        "next_round": verified.next_round,
+        "waits_for": list(verified.waits_for),
+    }
+
+
+def _role(view: View, me: AuthorKey | None) -> str:
+    if me is None:
+        return "follower"
+    if me in view.terms.sponsor:
+        return "sponsor"
+    if any(me == w.key for w in view.terms.witnesses):
+        return "witness"
+    if view.terms.party(me) is not None:
+        return "merchant"
+    return "payee" if me == view.terms.residue.key else "participant"
+
+
+def _accepted(settlement: Settlement | None, index: int) -> int:
+    if settlement is None:
+        return 0
+    return sum(grant.act.stage_index == index for grant in settlement.grants)
+
+
+def _acts(view: View, index: int) -> int:
+    """Acts of a stage that are here, counted or not."""
+    found = 0
+    for record in view.evidence.by_id.values():
+        if record.kind in (Kind.SCAN, Kind.OUTCOME) and record.claim_bytes is not None:
+            found += record.claim().stage == index
+    return found
+
+
+def close(report: CloseReport) -> Document:
+    """One close and what this node found of it."""
+    claim = report.claim
+    return {
+        "round": claim.round,
+        "close": report.close.id.hex(),
+        "signer": author_text(report.close.author),
+        "statement": report.statement.value,
+        "cut": report.cut.value,
+        "reason": report.reason,
+        "detail": report.detail,
+        "digest": claim.statement_root.hex(),
+        "own_digest": report.settlement.statement_root.hex()
+        if report.settlement
+        else None,
+        "lines": claim.lines,
+        "paid": claim.paid,
+        "residue": claim.residue,
+        "unspent": claim.unspent,
+        "last": claim.last,
+        "missing": [item.hex() for item in report.missing],
+        "findings": [
+            {"author": author_text(f.author), "kind": f.kind} for f in report.findings
+        ],
+        "not_judged": report.not_judged,
+    }
+
+
+def verification(view: View, verified: Verified) -> Document:
+    """`p2pnode.verification/1`: every close, recomputed."""
+    worst = "ok"
+    for report in verified.reports:
+        if "wrong" in (report.statement, report.cut):
+            worst = "wrong"
+        elif "incomplete" in (report.statement, report.cut) and worst == "ok":
+            worst = "incomplete"
+    if not verified.reports:
+        worst = "unclosed"
+    return {
+        "format": "p2pnode.verification/1",
+        "campaign": campaign_text(view.campaign),
+        "title": view.terms.title,
+        "unit": view.terms.unit,
+        "verdict": worst,
+        "closes": [close(report) for report in verified.reports],
+        "statement": statement(verified.settlement),
+        "unclosed": verified.unclosed is not None,
+        "next_round": verified.next_round,
+        "waits_for": list(verified.waits_for),
+    }
+
+
+def statement(settlement: Settlement | None) -> Document | None:
+    """The lines and the money of a settlement."""
+    if settlement is None:
+        return None
+    return {
+        "round": settlement.round,
+        "digest": settlement.statement_root.hex(),
+        "lines": [
+            {"payee": author_text(line.payee), "amount": line.amount}
+            for line in settlement.lines
+        ],
+        "earned": settlement.earned,
+        "residue": settlement.residue,
+        "unspent": settlement.unspent,
+        "last": settlement.last,
+    }
+
+
+def explanation(view: View, verified: Verified, person: AuthorKey | None) -> Document:
+    """`p2pnode.explanation/1`: which act led to which share, and why not."""
+    settlement = verified.settlement
+    accepted: list[Document] = []
+    refused: list[Document] = []
+    tree: list[Document] = []
+    if settlement is not None:
+        root = _root(settlement, person)
+        accepted = [
+            _granted(grant)
+            for grant in settlement.grants
+            if root is None or _concerns(grant, root)
+        ]
+        refused = [
+            {**_act(act), "reason": reason.value}
+            for act, reason in settlement.refused
+            if root is None or (act.person is not None and act.person.root == root)
+        ]
+        tree = _tree(settlement)
+    return {
+        "format": "p2pnode.explanation/1",
+        "campaign": campaign_text(view.campaign),
+        "title": view.terms.title,
+        "unit": view.terms.unit,
+        "person": None if person is None else author_text(person),
+        "round": None if settlement is None else settlement.round,
+        "conditions_met": settlement is not None and all(settlement.conditions),
+        "accepted": accepted,
+        "refused": refused,
+        "people": tree,
+        "statement": statement(settlement),
+    }
+
+
+def _root(settlement: Settlement, person: AuthorKey | None) -> AuthorKey | None:
+    if person is None:
+        return None
+    found = settlement.admission.by_key.get(person)
+    return person if found is None else found.root
+
+
+def _concerns(grant: Grant, root: AuthorKey) -> bool:
+    actor = grant.act.person
+    mine = actor is not None and actor.root == root
+    return mine or any(share.payee == root for share in grant.shares)
+
+
+def _act(act: ActFacts) -> Document:
+    record = act.item.record
+    return {
+        "record": record.id.hex(),
+        "kind": Kind(record.kind).name.lower(),
+        "stage": act.stage.id if act.stage is not None else None,
+        "actor": author_text(act.person.root) if act.person else None,
+        "signer": author_text(record.author),
+        "tag": act.tag.entry.label if act.tag is not None else None,
+        "grade": act.grade,
+        "amount": act.amount,
+        "act_time": act.act_time,
+        "witness_time": act.item.witness_time,
+        "round": act.item.round,
+    }
+
+
+def _granted(grant: Grant) -> Document:
+    return {
+        **_act(grant.act),
+        "granted_in_round": grant.round,
+        "pool": grant.pool,
+        "shares": [
+            {
+                "payee": author_text(share.payee),
+                "why": share.why.value,
+                "level": share.level,
+                "amount": share.amount,
+                "withheld": share.withheld,
+            }
+            for share in grant.shares
+        ],
+        "left_over": grant.pool - sum(share.amount for share in grant.shares),
+    }
+
+
+def _tree(settlement: Settlement) -> list[Document]:
+    return [
+        {
+            "author": author_text(person.root),
+            "payee": author_text(person.payee),
+            "inviter": None
+            if person.inviter is None
+            else author_text(person.inviter.root),
+            "level": person.level,
+            "refused": person.refused,
+        }
+        for person in settlement.admission.persons.values()
+    ]
+
+
+def evidence(view: View, mine: AuthorKey) -> Document:
+    """`p2pnode.evidence/1`: my records and who has seen them."""
+    scope = witness_scope(view.campaign)
+    feeds = {w.key: view.evidence.feed(scope, w.key) for w in view.terms.witnesses}
+    seen = receipts(view.terms, feeds, view.evidence.lookup)
+    f = view.terms.faults
+    return {
+        "format": "p2pnode.evidence/1",
+        "campaign": campaign_text(view.campaign),
+        "witnesses": len(view.terms.witnesses),
+        "records": [
+            {
+                "record": record.id.hex(),
+                "seq": record.seq,
+                "kind": Kind(record.kind).name.lower()
+                if record.kind <= max(Kind)
+                else str(record.kind),
+                "time": record.header.time_ms,
+                "seen_by": seen.get(record.id, 0),
+                "receipt": _receipt(seen.get(record.id, 0), f),
+            }
+            for record in view.evidence.feed(view.campaign, mine)
+        ],
+    }
+
+
+def _receipt(seen: int, faults: int) -> str:
+    """none, seen, can-count (f+1) or safe (2f+1)."""
+    if seen >= 2 * faults + 1:
+        return "safe"
+    if seen >= faults + 1:
+        return "can-count"
+    return "seen" if seen else "none"
+
+
+def scanned(result: Scanned) -> Document:
+    """`p2pnode.scan/1`: what was signed."""
+    return {
+        "format": "p2pnode.scan/1",
+        "campaign": campaign_text(result.view.campaign),
+        "title": result.view.terms.title,
+        "record": result.record.id.hex(),
+        "seq": result.record.seq,
+        "tag": tag_text(tag_id(result.entry)),
+        "label": result.entry.label,
+        "issuer": author_text(result.entry.issuer),
+        "warning": result.warning,
+    }
+
+
+def line(found: Line) -> Document:
+    """One line of mine, with its voucher."""
+    return {
+        "campaign": campaign_text(found.view.campaign),
+        "title": found.view.terms.title,
+        "round": found.round,
+        "close": found.close.id.hex(),
+        "payee": author_text(found.voucher.line.payee),
+        "amount": found.amount,
+        "unit": found.view.terms.unit,
+        "redeem_until": found.view.terms.redeem_until,
+        "issuer": author_text(found.close.author),
+        "verdict": found.verdict.value,
+        "voucher": voucher_text(found.voucher),
+    }

@@ -1,0 +1,403 @@
+"""The one place where records are accepted and signed.
+
+Every record, from a neighbour or by an own key, passes through `Feeds`: it is
+judged against the head of its feed, made durable, and only then shown to the
+frontier and to whoever subscribed. What is found wrong with one feed never
+spoils another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from p2pnode.failures import Failure
+from p2pnode.ports import StoreInDoubt
+from p2pnode.services.feed_state import FeedState, ScopeState
+from p2pnode.services.intake import Gap, Intake, Refusal
+from protocols.errors import ProtocolError, Reason
+from protocols.feed import ForkProof, Head, check_fork
+from protocols.keys import AuthorKey, NetworkId, Scope, SigningKey
+from protocols.limits import RECORD_MAX
+from protocols.record import (
+    NO_BACKLINK,
+    Record,
+    check_signature,
+    decode_record,
+    sign_record,
+)
+
+if TYPE_CHECKING:
+    from p2pnode.ports import Clock, Rng, Store
+    from protocols.claims import Kind
+    from protocols.frontier import Frontier
+
+FOLLOWED = "scope/"
+"""Prefix of the state that remembers which scopes are followed."""
+
+STOPPED = "stopped/"
+"""Prefix of the state that remembers which own feeds must not be continued."""
+
+
+class FeedStopped(Failure):
+    """An own feed must never be signed again: it forked, or another signs it."""
+
+    def __init__(self, scope: Scope, author: AuthorKey) -> None:
+        super().__init__(
+            "feed-stopped",
+            f"The feed of {author.hex()[:16]} in {scope.hex()[:16]} is stopped: "
+            "a record by this key came from outside.",
+            "A feed that only this node signs.",
+            "Continue with another key; this one is on two machines or restored.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What was just made durable."""
+
+    records: tuple[Record, ...] = ()
+    """Each feed's in order."""
+    forks: tuple[ForkProof, ...] = ()
+    source: object = None
+    """Whatever was given to `ingest`: where it came from; None: from here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What became of a batch."""
+
+    accepted: tuple[Record, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    """Ranges to ask for, where a record's predecessor is missing or differs."""
+    forks: tuple[ForkProof, ...] = ()
+    """Forks that this batch proved."""
+    stopped: tuple[tuple[Scope, AuthorKey], ...] = ()
+    """Own feeds of which a foreign record came: tell the owner."""
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The scopes in which something is new, ascending."""
+        new = [r.scope for r in self.accepted] + [p.scope for p in self.forks]
+        return tuple(sorted(dict.fromkeys(new)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A record to be signed."""
+
+    kind: Kind
+    claim: Any
+    note: bytes | None = None
+
+
+Subscriber = Callable[[Change], None]
+
+
+class Feeds:
+    """All feeds of the followed scopes.
+
+    Args:
+        store: where records are made durable.
+        network: the network records must be for.
+        clock: gives `time_ms` of own records.
+        rng: kept for salts that callers ask for.
+    """
+
+    def __init__(
+        self, store: Store, network: NetworkId, clock: Clock, rng: Rng
+    ) -> None:
+        self.store = store
+        self.network = network
+        self.rng = rng
+        self.in_doubt = False
+        """A commit's outcome is unknown: reopen the store, then `open` again."""
+        self._clock = clock
+        self._lock = trio.Lock()
+        self._scopes: dict[Scope, ScopeState] = {}
+        self._own: dict[AuthorKey, None] = {}
+        self._stopped: dict[tuple[Scope, AuthorKey], None] = {}
+        self._last_ms: dict[tuple[Scope, AuthorKey], int] = {}
+        self._subscribers: list[Subscriber] = []
+
+    async def open(self) -> None:
+        """Read what the store holds; also after it was reopened."""
+        async with self._lock:
+            scopes = [Scope(key) for key in await self._keys(FOLLOWED)]
+            self._scopes = {scope: await self._load(scope) for scope in scopes}
+            stopped = await self._keys(STOPPED)
+            self._stopped = {(Scope(k[:32]), AuthorKey(k[32:])): None for k in stopped}
+            self._last_ms.clear()
+            self.in_doubt = False
+
+    async def follow(self, scope: Scope) -> None:
+        """Keep the feeds of a scope from now on, over restarts too."""
+        async with self._lock:
+            if scope not in self._scopes:
+                await self.store.append((), state={FOLLOWED + scope.hex(): b""})
+                self._scopes[scope] = await self._load(scope)
+
+    @property
+    def followed(self) -> tuple[Scope, ...]:
+        """The scopes that are kept, ascending."""
+        return tuple(sorted(self._scopes))
+
+    def frontier(self, scope: Scope) -> Frontier:
+        """Where the feeds of a followed scope stand."""
+        return self._scopes[scope].frontier
+
+    def head(self, scope: Scope, author: AuthorKey) -> Head | None:
+        """The last record held of a feed, of whichever branch."""
+        held = self._scopes.get(scope)
+        return None if held is None else held.get(author).head
+
+    def fork(self, scope: Scope, author: AuthorKey) -> ForkProof | None:
+        """The proof that a feed forked, the lowest known."""
+        held = self._scopes.get(scope)
+        return None if held is None else held.get(author).fork
+
+    def forks(self, scope: Scope) -> tuple[ForkProof, ...]:
+        """The proofs of all forked feeds of a followed scope, by author."""
+        return self._scopes[scope].forks()
+
+    def own(self, author: AuthorKey) -> None:
+        """Say that `author` is a key of this node: nobody else may sign by it."""
+        self._own[author] = None
+
+    def is_stopped(self, scope: Scope, author: AuthorKey) -> bool:
+        """Whether an own feed must not be signed any more."""
+        return (scope, author) in self._stopped or bool(self.fork(scope, author))
+
+    def subscribe(self, callback: Subscriber) -> None:
+        """Call `callback` after each commit; it must not raise or wait."""
+        self._subscribers.append(callback)
+
+    async def ingest(self, batch: Sequence[bytes], source: object = None) -> Report:
+        """Judge wire records and keep those that extend their feeds.
+
+        Raises:
+            StoreInDoubt, StoreFull: nothing of the batch counts as accepted.
+        """
+        async with self._lock:
+            intake = Intake(self.store, self._scopes, self._own)
+            for record in self._decoded(batch, intake):
+                intake.add(record)
+            await intake.judge()
+            return await self._keep(intake, source)
+
+    async def ingest_forks(
+        self, proofs: Sequence[ForkProof], source: object = None
+    ) -> Report:
+        """Check fork proofs and keep those that are new or lower.
+
+        Raises:
+            StoreInDoubt, StoreFull: nothing of it counts as accepted.
+        """
+        async with self._lock:
+            intake = Intake(self.store, self._scopes, self._own)
+            for proof in proofs:
+                try:
+                    check_fork(proof, self.network)
+                    self._followed(proof.scope)
+                    await intake.add_fork(proof)
+                except ProtocolError as error:
+                    intake.refuse(error)
+            return await self._keep(intake, source)
+
+    async def ingest_by_id(self, batch: Sequence[bytes]) -> Report:
+        """Keep records of the other branch of forked feeds; ask for them by id.
+
+        They stand in no feed: `store.get` finds them, chains and frontiers do
+        not change. A record of a feed without a fork is refused here.
+
+        Raises:
+            StoreInDoubt, StoreFull: nothing of the batch counts as accepted.
+        """
+        async with self._lock:
+            intake = Intake(self.store, self._scopes, self._own)
+            found: list[Record] = []
+            for record in self._decoded(batch, intake):
+                try:
+                    self._check_branch(record)
+                except ProtocolError as error:
+                    intake.refuse(error, record)
+                else:
+                    found.append(record)
+            if found:
+                with self._committing():
+                    await self.store.append_branch(found)
+            return Report(accepted=tuple(found), refused=tuple(intake.refused))
+
+    async def publish(
+        self,
+        key: SigningKey,
+        scope: Scope,
+        kind: Kind,
+        claim: Any,
+        note: bytes | None = None,
+    ) -> Record:
+        """Sign the next record of a key's feed; see `publish_many`."""
+        draft = Draft(kind=kind, claim=claim, note=note)
+        return (await self.publish_many(key, scope, [draft]))[0]
+
+    async def publish_many(
+        self, key: SigningKey, scope: Scope, drafts: Sequence[Draft]
+    ) -> tuple[Record, ...]:
+        """Sign the next records of a key's feed: all are kept, or none.
+
+        Raises:
+            FeedStopped: this feed must never be signed again.
+            ProtocolError: UNKNOWN_SCOPE, or a draft breaks a rule.
+            StoreInDoubt: signing stops until the store was opened again.
+            StoreFull: nothing was signed.
+        """
+        async with self._lock:
+            self._may_sign(scope, key.author)
+            records = await self._sign(key, scope, drafts)
+            with self._committing():
+                await self.store.append(records)
+            self._last_ms[scope, key.author] = records[-1].header.time_ms
+            head = Head(records[-1].seq, records[-1].id)
+            self._scopes[scope].put(key.author, FeedState(head=head))
+            self._notify(Change(records=records))
+            return records
+
+    def _may_sign(self, scope: Scope, author: AuthorKey) -> None:
+        """Refuse to sign where it could become, or continue, a fork."""
+        if self.in_doubt:
+            raise StoreInDoubt("open the store again before signing")
+        self._followed(scope)
+        if self.is_stopped(scope, author):
+            raise FeedStopped(scope, author)
+        self.own(author)
+
+    async def _sign(
+        self, key: SigningKey, scope: Scope, drafts: Sequence[Draft]
+    ) -> tuple[Record, ...]:
+        """Sign drafts as the next records; their times rise strictly."""
+        head = self.head(scope, key.author)
+        time_ms = await self._last_time(scope, key.author)
+        records: list[Record] = []
+        for draft in drafts:
+            time_ms = max(self._clock.now_ms(), time_ms + 1)
+            record = sign_record(
+                key,
+                network=self.network,
+                scope=scope,
+                seq=0 if head is None else head.seq + 1,
+                backlink=NO_BACKLINK if head is None else head.id,
+                time_ms=time_ms,
+                kind=draft.kind,
+                claim=draft.claim,
+                note=draft.note,
+            )
+            head = Head(record.seq, record.id)
+            records.append(record)
+        return tuple(records)
+
+    async def _last_time(self, scope: Scope, author: AuthorKey) -> int:
+        """The `time_ms` of a feed's head; -1 for an empty feed."""
+        head = self.head(scope, author)
+        if head is None:
+            return -1
+        if (scope, author) not in self._last_ms:
+            record = await self.store.get(head.id)
+            assert record is not None, "the store holds every head"
+            self._last_ms[scope, author] = record.header.time_ms
+        return self._last_ms[scope, author]
+
+    def _decoded(self, batch: Sequence[bytes], intake: Intake) -> Iterator[Record]:
+        """The records of a batch that are well-formed and for here."""
+        for data in batch:
+            try:
+                record = decode_record(data)
+                self._check_meant(record)
+            except ProtocolError as error:
+                intake.refuse(error)
+            else:
+                yield record
+
+    def _check_meant(self, record: Record) -> None:
+        """Refuse what is for another network or for a scope not followed."""
+        if record.header.network != self.network:
+            raise ProtocolError(Reason.WRONG_NETWORK, record.id.hex())
+        self._followed(record.scope)
+
+    def _check_branch(self, record: Record) -> None:
+        """Refuse what is not a well-signed record at or above a known fork."""
+        proof = self.fork(record.scope, record.author)
+        if proof is None or record.seq < proof.seq:
+            raise ProtocolError(Reason.NOT_A_FORK, "not on a branch")
+        check_signature(record)
+
+    def _followed(self, scope: Scope) -> None:
+        if scope not in self._scopes:
+            raise ProtocolError(Reason.UNKNOWN_SCOPE, scope.hex())
+
+    async def _keep(self, intake: Intake, source: object) -> Report:
+        """Make durable what was accepted, then show it."""
+        stopped = {
+            STOPPED + (scope + author).hex(): b"" for scope, author in intake.stopped
+        }
+        records = [*intake.accepted, *intake.filled]
+        if records or intake.forks or stopped:
+            with self._committing():
+                await self.store.append(records, intake.forks, stopped)
+        for (scope, author), state in intake.states.items():
+            self._scopes[scope].put(author, state)
+            self._last_ms.pop((scope, author), None)
+        self._stopped.update(intake.stopped)
+        report = Report(
+            accepted=tuple(intake.accepted),
+            refused=tuple(intake.refused),
+            gaps=tuple(intake.gaps),
+            forks=tuple(intake.forks),
+            stopped=tuple(intake.stopped),
+        )
+        self._notify(Change(records=report.accepted, forks=report.forks, source=source))
+        return report
+
+    def _notify(self, change: Change) -> None:
+        if change.records or change.forks:
+            for callback in self._subscribers:
+                callback(change)
+
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        """Let no cancellation split a commit; remember it if one is in doubt."""
+        try:
+            with trio.CancelScope(shield=True):
+                yield
+        except StoreInDoubt:
+            self.in_doubt = True
+            raise
+
+    async def _keys(self, prefix: str) -> list[bytes]:
+        """The keys of state under a prefix that ends before a hex name."""
+        state = await self.store.state(prefix)
+        return [bytes.fromhex(key.removeprefix(prefix)) for key in state]
+
+    async def _load(self, scope: Scope) -> ScopeState:
+        """Read where the feeds of a scope stand."""
+        loaded = ScopeState()
+        states = {
+            author: FeedState(head=head)
+            for author, head in (await self.store.heads(scope)).items()
+        }
+        for proof in await self.store.forks(scope):
+            before = await self.store.feed(
+                scope, proof.author, max(0, proof.seq - 1), proof.seq, RECORD_MAX
+            )
+            states[proof.author] = replace(
+                states.get(proof.author, FeedState()),
+                fork=proof,
+                below=before[0].id if before else NO_BACKLINK,
+            )
+        for author, state in states.items():
+            loaded.put(author, state)
+        return loaded

@@ -1,0 +1,217 @@
+"""The campaigns this node follows, and what it holds of each.
+
+Following a campaign means holding its scope and its witnesses' scope. A view
+is everything held of one campaign, read when somebody asks and kept until a
+record of it arrives.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from p2pnode.failures import NOT_FOUND, Failure
+from protocols.keys import Scope, SigningKey, witness_scope
+from protocols.settlement.verify import Evidence, find_terms
+from protocols.terms import Terms
+from protocols.text import campaign_text, read_campaign
+
+if TYPE_CHECKING:
+    from p2pnode.identity import Identity
+    from p2pnode.ports import Store
+    from p2pnode.services.feeds import Change, Feeds
+    from protocols.record import Record
+
+PREFIX = "campaign/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What this node holds of a campaign."""
+
+    campaign: Scope
+    terms: Terms
+    terms_record: Record
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A followed campaign, as noted in the store."""
+
+    campaign: Scope
+    title: str
+    """The terms' title, or the link's until the terms are here."""
+    person_index: int | None
+    """Which of my derived keys joined; None: I have not joined."""
+
+
+class Library:
+    """Which campaigns are followed, under which of my keys."""
+
+    def __init__(self, identity: Identity, feeds: Feeds, store: Store) -> None:
+        self.identity = identity
+        self._feeds = feeds
+        self._store = store
+        self._entries: dict[Scope, Entry] = {}
+        self._views: dict[Scope, View] = {}
+        self._watched: dict[Scope, Scope] = {}
+        """Scope -> the campaign it belongs to."""
+        feeds.subscribe(self._forget)
+
+    async def open(self) -> None:
+        """Follow again what was followed before."""
+        if self.identity.author_key is not None:
+            self._feeds.own(self.identity.author_key.author)
+        for name, value in (await self._store.state(PREFIX)).items():
+            campaign = Scope(bytes.fromhex(name.removeprefix(PREFIX)))
+            note = json.loads(value)
+            await self._remember(
+                Entry(
+                    campaign=campaign,
+                    title=str(note["title"]),
+                    person_index=note["person_index"],
+                )
+            )
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All followed campaigns, by id."""
+        return [self._entries[campaign] for campaign in sorted(self._entries)]
+
+    async def follow(
+        self, campaign: Scope, title: str = "", person_index: int | None = None
+    ) -> Entry:
+        """Follow a campaign; a known one keeps its key if none is given."""
+        known = self._entries.get(campaign)
+        if known is not None:
+            title = known.title or title
+            person_index = known.person_index if person_index is None else person_index
+        entry = Entry(campaign=campaign, title=title, person_index=person_index)
+        if entry != known:
+            note = json.dumps({"title": title, "person_index": person_index})
+            key = PREFIX + campaign.hex()
+            await self._store.append((), state={key: note.encode()})
+            await self._remember(entry)
+        return entry
+
+    async def _remember(self, entry: Entry) -> None:
+        campaign = entry.campaign
+        self._entries[campaign] = entry
+        if entry.person_index is not None:
+            key = self.identity.person_key(campaign, entry.person_index)
+            self._feeds.own(key.author)
+        for scope in (campaign, witness_scope(campaign)):
+            self._watched[scope] = campaign
+            await self._feeds.follow(scope)
+
+    def find(self, name: str) -> Entry:
+        """The followed campaign that `name` means: its id, or its beginning.
+
+        Raises:
+            Failure: `unknown-campaign` or `several-campaigns`.
+        """
+        text = name.strip().lower()
+        found = [
+            entry
+            for entry in self.entries
+            if campaign_text(entry.campaign).startswith(text)
+        ]
+        if len(found) == 1 and text:
+            return found[0]
+        if len(self._entries) == 1 and not text:
+            return self.entries[0]
+        if not found:
+            raise Failure(
+                "unknown-campaign",
+                f"This node follows no campaign {name}.",
+                "The id of a campaign that `p2pnode campaign list` shows.",
+                "Join by an invite link, or p2pnode campaign follow ID.",
+                NOT_FOUND,
+            )
+        raise Failure(
+            "several-campaigns",
+            f"This node follows {len(found)} campaigns that could be meant.",
+            "The id of one campaign, or as much of it as makes it the only one.",
+            "See p2pnode campaign list.",
+        )
+
+    async def view(self, campaign: Scope) -> View:
+        """What is held of a campaign.
+
+        Raises:
+            Failure: `no-terms-yet`.
+        """
+        cached = self._views.get(campaign)
+        if cached is not None:
+            return cached
+        records = await self._store.scope_records(campaign)
+        found = find_terms(records)
+        if not found:
+            raise Failure(
+                "no-terms-yet",
+                "The terms of this campaign have not arrived yet.",
+                "A neighbour that has them.",
+                "Wait, or add a neighbour: p2pnode peer add ADDRESS",
+            )
+        records += await self._store.scope_records(witness_scope(campaign))
+        view = View(
+            campaign=campaign,
+            terms=found[0][1],
+            terms_record=found[0][0],
+            evidence=Evidence(records),
+        )
+        self._views[campaign] = view
+        return view
+
+    async def all_views(self) -> list[View]:
+        """The views of all followed campaigns whose terms are here."""
+        views = []
+        for entry in self.entries:
+            try:
+                views.append(await self.view(entry.campaign))
+            except Failure:
+                continue
+        return views
+
+    def my_key(self, view: View) -> SigningKey | None:
+        """The key I act with: the one the terms name, else the one I joined by."""
+        own = self.identity.author_key
+        if own is not None and view.terms.names(own.author):
+            return own
+        entry = self._entries[view.campaign]
+        if entry.person_index is None:
+            return None
+        return self.identity.person_key(view.campaign, entry.person_index)
+
+    def require_key(self, view: View) -> SigningKey:
+        """As `my_key`.
+
+        Raises:
+            Failure: `not-joined`.
+        """
+        key = self.my_key(view)
+        if key is None:
+            raise Failure(
+                "not-joined",
+                f"This node takes no part in {view.terms.title}.",
+                "An invite link that was used here.",
+                "p2pnode campaign join LINK",
+            )
+        return key
+
+    def _forget(self, change: Change) -> None:
+        for record in change.records:
+            campaign = self._watched.get(record.scope)
+            if campaign is not None:
+                self._views.pop(campaign, None)
+
+
+def parse_campaign(text: str) -> Scope:
+    """Read a full campaign id.
+
+    Raises:
+        ProtocolError: BAD_CODE.
+    """
+    return read_campaign(text.strip())

@@ -1,0 +1,1 @@
+"""Durable records: SQLite for the daemon, memory for the simulator."""

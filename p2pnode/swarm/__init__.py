@@ -1,0 +1,1 @@
+"""Nodes as processes on this machine: the demo and the test swarm."""

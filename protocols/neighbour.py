@@ -1,0 +1,572 @@
+"""One side of a neighbour stream, without the stream. Spec 0006.
+
+A `Session` takes the peer's frames and local events and returns a `Step`: the
+frames to send and the effects to perform. It never waits and reads no clock.
+Everything it remembers about its peer is bounded by `protocols.limits`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING
+
+from protocols.effects import (
+    Close,
+    Ingest,
+    IngestForks,
+    IngestFound,
+    PeerCards,
+    Serve,
+    ServeIds,
+    Step,
+)
+from protocols.errors import ProtocolError, Reason
+from protocols.frontier import path_of
+from protocols.keys import Scope, tagged_hash
+from protocols.limits import (
+    BATCH_MAX,
+    BATCH_RECORDS_MAX,
+    COMPARE_MAX,
+    PROOFS_MAX,
+    SHARED_MAX,
+    WALKS_MAX,
+    WANT_IDS_MAX,
+    WANTS_MAX,
+    WANTS_OPEN_MAX,
+)
+from protocols.reconcile import View, answer, is_probe, opening, probe
+from protocols.record import encode_record
+from protocols.wire import (
+    VERSION,
+    Bye,
+    Compare,
+    Credit,
+    Forks,
+    Found,
+    Goodbye,
+    Graft,
+    Have,
+    Hello,
+    Nonce,
+    Peers,
+    Prune,
+    Push,
+    Range,
+    Records,
+    Scopes,
+    Want,
+    WantIds,
+    decode_frame,
+    encode_frame,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from protocols.effects import Holdings
+    from protocols.feed import ForkProof
+    from protocols.keys import AuthorKey, NetworkId, RecordId
+    from protocols.reconcile import Difference, Reply
+    from protocols.record import Record
+    from protocols.wire import Card, Frame
+
+
+FEED_SIZE = 256
+"""Bytes of `compare` that one feed can take in a whole walk, generously."""
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What is remembered about one scope that both sides follow."""
+
+    allowance: int = 0
+    """Bytes of `compare` that the peer's walks may still cause."""
+    walking: bool = False
+    """Whether a walk of mine is under way."""
+    cursor: str = ""
+    """Where my walk goes on once all that is wanted was served."""
+    fetched: bool = False
+    """Whether wanted records came since my last walk: worth another look."""
+    in_sync: bool = False
+
+
+@dataclass(slots=True)
+class _Wish:
+    """A range that will be asked for when there is room."""
+
+    start: int
+    stop: int
+    again: bool
+    """Ask for what is held here too: the peer holds something else."""
+
+
+Key = tuple[Scope, bytes]
+"""A scope, and a feed's handle in this session."""
+
+
+def scope_hash(scope: Scope, sender: bytes, receiver: bytes) -> bytes:
+    """How a scope is named in a hello: 16 bytes over it and both nonces.
+
+    The two directions differ, so nobody can echo what it does not know.
+    """
+    return tagged_hash("scope", [scope, sender, receiver])[:16]
+
+
+def batches(wires: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Cut wire records into what fits into frames."""
+    batch: list[bytes] = []
+    size = 0
+    for wire in wires:
+        size += len(wire) + 3
+        if batch and (size > BATCH_MAX or len(batch) == BATCH_RECORDS_MAX):
+            yield tuple(batch)
+            batch, size = [], len(wire) + 3
+        batch.append(wire)
+    if batch:
+        yield tuple(batch)
+
+
+class Session:
+    """The neighbour protocol with one peer, from hello to bye.
+
+    Args:
+        network: the network this node is in.
+        holdings: what it holds.
+        dialled: whether this side opened the stream.
+        nonce: 32 fresh random bytes.
+        card: how others reach this node.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: NetworkId,
+        holdings: Holdings,
+        dialled: bool,
+        nonce: bytes,
+        card: Card,
+    ) -> None:
+        self._network = network
+        self._holdings = holdings
+        self._dialled = dialled
+        self._nonce = nonce
+        self._card = card
+        self._peer_nonce: bytes | None = None
+        self._peer_scopes: tuple[bytes, ...] | None = None
+        self._announced: tuple[Scope, ...] = ()
+        self._shared: dict[Scope, _Shared] = {}
+        self._wishes: dict[Key, _Wish] = {}
+        self._open: dict[Key, int] = {}
+        """Ranges asked for; the number counts the calls of `reconcile` since."""
+        self._serving: dict[Key, None] = {}
+        self._ids_open: int = 0
+        """How many records may still come because they were wanted by id."""
+        self.closed = False
+
+    @property
+    def shared(self) -> tuple[Scope, ...]:
+        """The scopes both sides follow, ascending."""
+        return tuple(sorted(self._shared))
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the peer's hello has come."""
+        return self._peer_scopes is not None
+
+    def in_sync(self, scope: Scope) -> bool:
+        """Whether both frontiers were equal when they were last compared."""
+        return scope in self._shared and self._shared[scope].in_sync
+
+    def start(self) -> Step:
+        """Begin: the nonce goes first."""
+        step = Step()
+        step.send(Nonce(nonce=self._nonce))
+        return step
+
+    def receive(self, data: bytes) -> Step:
+        """Take one frame of the peer's; a fault ends the session with a `bye`."""
+        step = Step()
+        if self.closed:
+            return step
+        try:
+            self._take(decode_frame(data), step)
+        except ProtocolError as error:
+            self._end(step, error.reason, fault=True)
+        return step
+
+    def follow(self) -> Step:
+        """This node follows another scope: tell, and compare if it is shared."""
+        step = Step()
+        if not self.closed and self._peer_nonce is not None:
+            step.send(Scopes(scopes=self._announce(self._peer_nonce)))
+            self._share(step)
+        return step
+
+    def push(self, records: Sequence[Record]) -> Step:
+        """New records are here, from elsewhere: pass them on."""
+        step = Step()
+        for scope in self.shared:
+            wires = [encode_record(r) for r in records if r.scope == scope]
+            for batch in batches(wires):
+                step.send(Push(scope=scope, records=batch))
+        return step
+
+    def prove(self, proofs: Sequence[ForkProof]) -> Step:
+        """New fork proofs are here, from elsewhere: pass them on."""
+        step = Step()
+        for scope in self.shared:
+            self._send_proofs(scope, [p for p in proofs if p.scope == scope], step)
+        return step
+
+    def want(self, scope: Scope, author: AuthorKey, start: int, stop: int) -> Step:
+        """Records of the peer's showed a gap: ask for start <= seq < stop."""
+        step = Step()
+        if scope in self._shared and start < stop:
+            view = self._view(scope)
+            leaf = view.frontier.get(author)
+            again = leaf is not None and start <= leaf.seq
+            feed = view.handle_of(path_of(author))
+            self._wish(scope, feed, _Wish(start, stop, again=again))
+            self._ask(step)
+        return step
+
+    def want_ids(self, scope: Scope, ids: Sequence[RecordId]) -> Step:
+        """Ask for records by id, of whichever branch; at most `WANT_IDS_MAX`."""
+        step = Step()
+        chosen = tuple(sorted(dict.fromkeys(ids)))[:WANT_IDS_MAX]
+        if scope in self._shared and chosen:
+            self._ids_open += len(chosen)
+            step.send(WantIds(scope=scope, ids=chosen))
+        return step
+
+    def serve(
+        self, scope: Scope, records: Sequence[Record], done: Sequence[bytes]
+    ) -> Step:
+        """Send records that were wanted; `done` names ranges that end here."""
+        step = Step()
+        for feed in done:
+            self._serving.pop((scope, feed), None)
+        *full, last = [*batches([encode_record(record) for record in records])] or [()]
+        for batch in full:
+            step.send(Records(scope=scope, records=batch, done=()))
+        step.send(Records(scope=scope, records=last, done=tuple(done)))
+        return step
+
+    def found(self, scope: Scope, records: Sequence[Record]) -> Step:
+        """Send records that were wanted by id."""
+        step = Step()
+        for batch in batches([encode_record(record) for record in records]):
+            step.send(Found(scope=scope, records=batch))
+        return step
+
+    def ingested(self, scopes: Sequence[Scope]) -> Step:
+        """What the peer sent was new here: look again once no want is open."""
+        step = Step()
+        for scope in scopes:
+            if scope in self._shared:
+                self._look_again(scope, step)
+        return step
+
+    def reconcile(self) -> Step:
+        """Compare every shared scope again, and renew what the peer may ask.
+
+        To be called now and then. Ranges not served by the second call after
+        they were asked for are given up, so that they can be asked for again.
+        """
+        step = Step()
+        if self.closed:
+            return step
+        self._open = {key: n + 1 for key, n in self._open.items() if n == 0}
+        for scope in self.shared:
+            self._renew(scope)
+            if not self._shared[scope].walking:
+                self._walk(scope, probe(self._view(scope)), step)
+        self._ask(step)
+        return step
+
+    def bye(self, reason: Goodbye) -> Step:
+        """End the session: nobody's fault."""
+        step = Step()
+        if not self.closed:
+            self._end(step, reason, fault=False)
+        return step
+
+    # The peer's frames.
+
+    def _take(self, frame: Frame, step: Step) -> None:
+        """Check that a frame may come now, and act on it."""
+        greeting = isinstance(frame, Nonce) or (
+            isinstance(frame, Hello) and self._peer_nonce is not None
+        )
+        if not (greeting or self.greeted or isinstance(frame, Bye)):
+            raise ProtocolError(Reason.UNEXPECTED_FRAME, "before the hello")
+        scope = getattr(frame, "scope", None)
+        if scope is not None and scope not in self._shared:
+            raise ProtocolError(Reason.UNEXPECTED_FRAME, "not a shared scope")
+        self._on(frame, step)
+
+    @singledispatchmethod
+    def _on(self, frame: Frame, step: Step) -> None:  # noqa: ARG002 - the base
+        """Act on a frame; one for each type."""
+        raise ProtocolError(Reason.UNEXPECTED_FRAME, type(frame).__name__)
+
+    @_on.register
+    def _(self, frame: Nonce, step: Step) -> None:
+        if self._peer_nonce is not None or frame.nonce == self._nonce:
+            raise ProtocolError(Reason.UNEXPECTED_FRAME, "a nonce again")
+        self._peer_nonce = frame.nonce
+        first, second = self._nonce, frame.nonce
+        if not self._dialled:
+            first, second = second, first
+        self._salt = tagged_hash("neighbour", [first, second])
+        hello = Hello(
+            version=VERSION,
+            network=self._network,
+            scopes=self._announce(frame.nonce),
+            credit=0,
+            card=self._card,
+        )
+        step.send(hello)
+
+    @_on.register
+    def _(self, frame: Hello, step: Step) -> None:
+        if self.greeted:
+            raise ProtocolError(Reason.UNEXPECTED_FRAME, "a hello again")
+        if frame.version != VERSION:
+            raise ProtocolError(Reason.WRONG_VERSION, str(frame.version))
+        if frame.network != self._network:
+            raise ProtocolError(Reason.WRONG_NETWORK, frame.network.hex())
+        step.effects.append(PeerCards(cards=(frame.card,), own=True))
+        self._peer_scopes = frame.scopes
+        self._share(step)
+
+    @_on.register
+    def _(self, frame: Scopes, step: Step) -> None:
+        self._peer_scopes = frame.scopes
+        self._share(step)
+
+    @_on.register
+    def _(self, frame: Compare, step: Step) -> None:
+        shared = self._shared[frame.scope]
+        if not (frame.opener or shared.walking):
+            raise ProtocolError(Reason.UNEXPECTED_FRAME, "no walk to answer")
+        view = self._view(frame.scope)
+        reply = answer(view, frame)
+        shared.in_sync = frame.root == view.root
+        if frame.opener:
+            if frame.nodes or frame.buckets or is_probe(frame):
+                self._charge(frame.scope, reply.compare, step)
+        elif reply.last:
+            shared.walking, shared.cursor = False, reply.compare.stop
+            if reply.compare.heads:
+                step.send(reply.compare)
+        else:
+            step.send(reply.compare)
+        self._act(view, reply, step)
+        self._go_on(frame.scope, step)
+
+    @_on.register
+    def _(self, frame: Want, step: Step) -> None:
+        view, absent = self._view(frame.scope), []
+        for item in frame.ranges:
+            leaf = view.resolve(item.feed)
+            if leaf is None:
+                absent.append(item.feed)
+            elif (frame.scope, item.feed) not in self._serving:
+                self._serving[frame.scope, item.feed] = None
+                step.effects.append(
+                    Serve(
+                        scope=frame.scope,
+                        author=leaf.author,
+                        feed=item.feed,
+                        start=item.start,
+                        stop=item.stop,
+                    )
+                )
+        if len(self._serving) > WANTS_OPEN_MAX:
+            raise ProtocolError(Reason.TOO_MUCH, "ranges wanted at once")
+        if absent:
+            step.send(Records(scope=frame.scope, records=(), done=tuple(absent)))
+
+    @_on.register
+    def _(self, frame: Records, step: Step) -> None:
+        for feed in frame.done:
+            self._open.pop((frame.scope, feed), None)
+        if frame.records:
+            self._shared[frame.scope].fetched = True
+            step.effects.append(Ingest(records=frame.records))
+        self._ask(step)
+        self._go_on(frame.scope, step)
+
+    @_on.register
+    def _(self, frame: WantIds, step: Step) -> None:
+        step.effects.append(ServeIds(scope=frame.scope, ids=frame.ids))
+
+    @_on.register
+    def _(self, frame: Found, step: Step) -> None:
+        self._ids_open -= len(frame.records)
+        if self._ids_open < 0:
+            raise ProtocolError(Reason.UNEXPECTED_FRAME, "records nobody asked for")
+        step.effects.append(IngestFound(records=frame.records))
+
+    @_on.register
+    def _(self, frame: Push, step: Step) -> None:
+        step.effects.append(Ingest(records=frame.records))
+
+    @_on.register
+    def _(self, frame: Forks, step: Step) -> None:
+        self._shared[frame.scope].fetched = True
+        step.effects.append(IngestForks(proofs=frame.proofs))
+
+    @_on.register(Have)
+    @_on.register(Graft)
+    @_on.register(Prune)
+    @_on.register(Credit)
+    @_on.register(Peers)
+    def _(self, frame: Frame, step: Step) -> None:
+        """Understood, and acted on in a later version."""
+
+    @_on.register
+    def _(self, frame: Bye, step: Step) -> None:
+        self.closed = True
+        step.effects.append(Close(reason=frame.reason, fault=False))
+
+    # Scopes.
+
+    def _announce(self, peer_nonce: bytes) -> tuple[bytes, ...]:
+        """The hashes of the scopes followed here, ascending."""
+        self._announced = self._holdings.followed[:SHARED_MAX]
+        hashes = (scope_hash(s, self._nonce, peer_nonce) for s in self._announced)
+        return tuple(sorted(hashes))
+
+    def _share(self, step: Step) -> None:
+        """Find scopes that both sides follow now; the dialler compares them."""
+        if self._peer_nonce is None:
+            return
+        named = frozenset(self._peer_scopes or ())
+        for scope in self._announced:
+            known = scope_hash(scope, self._peer_nonce, self._nonce) in named
+            if known and scope not in self._shared:
+                self._shared[scope] = _Shared()
+                self._renew(scope)
+                if self._dialled:
+                    self._walk(scope, opening(self._view(scope)), step)
+
+    def _view(self, scope: Scope) -> View:
+        return View(scope, self._holdings.frontier(scope), self._salt)
+
+    # Comparing.
+
+    def _walk(self, scope: Scope, first: Compare, step: Step) -> None:
+        shared = self._shared[scope]
+        shared.walking, shared.cursor, shared.fetched = True, "", False
+        step.send(first)
+
+    def _go_on(self, scope: Scope, step: Step) -> None:
+        """Walk on from the cursor, once all that was wanted is here."""
+        shared = self._shared[scope]
+        if shared.cursor and not shared.walking and not self._wants(scope):
+            self._walk(scope, opening(self._view(scope), shared.cursor), step)
+
+    def _look_again(self, scope: Scope, step: Step) -> None:
+        """Compare once more after what was wanted has come."""
+        shared = self._shared[scope]
+        if shared.fetched and not shared.walking and not self._wants(scope):
+            self._walk(scope, probe(self._view(scope)), step)
+
+    def _renew(self, scope: Scope) -> None:
+        whole = COMPARE_MAX + FEED_SIZE * len(self._holdings.frontier(scope))
+        self._shared[scope].allowance = WALKS_MAX * whole
+
+    def _charge(self, scope: Scope, leg: Compare, step: Step) -> None:
+        """Answer a walk of the peer's, within what it may cause."""
+        data = encode_frame(leg)
+        self._shared[scope].allowance -= len(data)
+        if self._shared[scope].allowance < 0:
+            raise ProtocolError(Reason.TOO_MUCH, "comparing without end")
+        step.frames.append(data)
+
+    def _act(self, view: View, reply: Reply, step: Step) -> None:
+        """Ask for what the peer has more, prove what it does not know forked."""
+        scope = view.scope
+        proofs = self._bare_forks(view, reply)
+        for found in reply.differences:
+            proof = None
+            if found.mine is not None:
+                proof = self._holdings.fork(scope, found.mine.author)
+            if proof and (not found.forked or found.seq > proof.seq):
+                proofs.append(proof)
+            wish = _wish_for(found, proof)
+            if wish is not None:
+                self._wish(scope, found.feed, wish)
+        self._send_proofs(scope, proofs[: 4 * PROOFS_MAX], step)
+        self._ask(step)
+
+    def _bare_forks(self, view: View, reply: Reply) -> list[ForkProof]:
+        """Proofs of feeds shown that forked at seq 0: no record leads to them."""
+        bare = [head for head in reply.compare.heads if head.forked and head.seq == 0]
+        leaves = [view.resolve(head.feed) for head in bare[: 4 * PROOFS_MAX]]
+        proofs = [self._holdings.fork(view.scope, x.author) for x in leaves if x]
+        return [proof for proof in proofs if proof]
+
+    def _send_proofs(
+        self, scope: Scope, proofs: Sequence[ForkProof], step: Step
+    ) -> None:
+        for at in range(0, len(proofs), PROOFS_MAX):
+            chosen = tuple(proofs[at : at + PROOFS_MAX])
+            step.send(Forks(scope=scope, proofs=chosen))
+
+    # Asking.
+
+    def _wish(self, scope: Scope, feed: bytes, wish: _Wish) -> None:
+        """Remember a range to ask for; the nearest one of a feed holds."""
+        if len(self._wishes) < WANTS_MAX:
+            self._wishes[scope, feed] = wish
+
+    def _ask(self, step: Step) -> None:
+        """Ask for as many ranges as may be open at once, one a feed."""
+        ranges: dict[Scope, list[Range]] = {}
+        for key in [key for key in self._wishes if key not in self._open]:
+            if len(self._open) == WANTS_OPEN_MAX:
+                break
+            item = self._range(key, self._wishes.pop(key))
+            if item is not None:
+                self._open[key] = 0
+                ranges.setdefault(key[0], []).append(item)
+        for scope, items in ranges.items():
+            step.send(Want(scope=scope, ranges=tuple(items)))
+
+    def _range(self, key: Key, wish: _Wish) -> Range | None:
+        """What of a wish is still worth asking: others may have served it."""
+        scope, feed = key
+        start = wish.start
+        if not wish.again:
+            leaf = self._view(scope).resolve(feed)
+            start = max(start, leaf.seq + 1) if leaf else start
+        if start >= wish.stop:
+            return None
+        return Range(feed=feed, start=start, stop=wish.stop)
+
+    def _wants(self, scope: Scope) -> bool:
+        """Whether anything is still asked for, or will be."""
+        return any(key[0] == scope for key in (*self._open, *self._wishes))
+
+    def _end(self, step: Step, reason: str, *, fault: bool) -> None:
+        self.closed = True
+        step.send(Bye(reason=reason))
+        step.effects.append(Close(reason=reason, fault=fault))
+
+
+def _wish_for(found: Difference, proof: ForkProof | None) -> _Wish | None:
+    """What to ask for, given where the peer stands and a fork known here."""
+    stop = found.seq if found.forked else found.seq + 1
+    if proof is not None:
+        stop = min(stop, proof.seq)
+    mine = found.mine
+    start = 0 if mine is None else mine.seq + 1
+    if start < stop:
+        return _Wish(start, stop, again=False)
+    clash = mine is not None and (mine.seq, mine.forked) == (found.seq, found.forked)
+    last = found.seq - 1 if found.forked else found.seq
+    return _Wish(last, last + 1, again=True) if clash and last >= 0 else None

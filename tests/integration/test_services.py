@@ -1,0 +1,166 @@
+"""The services of two nodes play a campaign, records carried over by hand."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from p2pnode.failures import Failure
+from p2pnode.identity import Identity
+from p2pnode.services import documents
+from p2pnode.services.acts import Acts
+from p2pnode.services.closing import Books
+from p2pnode.services.feeds import Feeds
+from p2pnode.services.library import Library
+from p2pnode.services.witness import Witness
+from p2pnode.store.memory import MemoryStore
+from protocols.errors import Reason
+from protocols.keys import Seed, SigningKey, witness_scope
+from protocols.record import encode_record
+from protocols.settlement.verify import Verdict
+from protocols.tags.code import About, make_batch, make_serial, read_code
+from protocols.tags.entry import group_root
+from protocols.terms import Condition, Count, Group
+from tests.worlds import MINUTE, NETWORK, OPENS, SCAN_STAGE, World, key_of
+
+
+class HandClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.ms = OPENS
+
+    def now_ms(self) -> int:
+        return self.ms
+
+
+class Dice:
+    """Real random numbers."""
+
+    def token(self, size: int) -> bytes:
+        return secrets.token_bytes(size)
+
+
+class Player:
+    """The services of one node, without a network."""
+
+    def __init__(self, name: str, role: str, clock: HandClock) -> None:
+        author = SigningKey(Seed(key_of(name).author)) if role == "merchant" else None
+        self.identity = Identity(
+            role=role,
+            name=name,
+            network="test",
+            transport_seed=secrets.token_bytes(32),
+            author_key=author,
+            root_seed=secrets.token_bytes(32),
+        )
+        self.store = MemoryStore()
+        rng = Dice()
+        self.feeds = Feeds(self.store, NETWORK, clock, rng)
+        self.library = Library(self.identity, self.feeds, self.store)
+        self.witness = Witness(self.library, self.feeds, self.store, clock, rng)
+        self.books = Books(self.library, self.feeds, clock, rng)
+        self.dialled: list[str] = []
+        self.acts = Acts(
+            library=self.library,
+            feeds=self.feeds,
+            clock=clock,
+            rng=rng,
+            addresses=lambda: ("/ip4/127.0.0.1/tcp/1/p2p/x",),
+            remember=self._remember,
+        )
+
+    async def _remember(self, address: str) -> None:
+        self.dialled.append(address)
+
+    async def view(self):
+        return await self.library.view(self.library.entries[0].campaign)
+
+
+async def carry(one: Player, other: Player) -> None:
+    """Let both have what either has."""
+    for giver, taker in ((one, other), (other, one)):
+        for entry in taker.library.entries:
+            for scope in (entry.campaign, witness_scope(entry.campaign)):
+                records = await giver.store.scope_records(scope)
+                await taker.feeds.ingest([encode_record(r) for r in records])
+
+
+async def make_campaign(sponsor: Player):
+    """Publish a campaign of one balloon, the sponsor its only witness."""
+    key = sponsor.identity.author_key
+    tags = make_batch(key.author, b"b" * 16, ["balloon"], [[b"s" * 16]], About())
+    world = World(witnesses=1)
+    own = {
+        "sponsor": (key.author,),
+        "witnesses": (type(world.terms.witnesses[0])(key=key.author, owner="me"),),
+        "groups": (Group(name="balloons", count=1, root=group_root([tags[0].entry])),),
+        "conditions": (Condition(stage=0, count=Count.DISTINCT_TAGS, least=1),),
+        "budget": 400_000,
+        "stages": (SCAN_STAGE,),
+    }
+    terms = World(witnesses=1, balloons=1, changes=own).terms
+    rows = [(tag.entry, tag.serial_keys()) for tag in tags]
+    await sponsor.acts.publish(terms, [("balloons", rows)])
+    return make_serial(key, tags[0].entry, 0, tags[0].secrets[0])
+
+
+async def test_publish_invite_join_scan_witness_close_claim():
+    clock = HandClock()
+    sponsor = Player("shop", "merchant", clock)
+    alice = Player("alice", "resident", clock)
+    for player in (sponsor, alice):
+        await player.feeds.open()
+        await player.library.open()
+    code = await make_campaign(sponsor)
+    link = await sponsor.acts.invite(await sponsor.view(), uses=1)
+    await alice.acts.join(link)
+    assert alice.dialled == ["/ip4/127.0.0.1/tcp/1/p2p/x"]
+    with pytest.raises(Failure, match="joined"):
+        await alice.acts.join(link)
+    with pytest.raises(Failure, match="No campaign"):
+        await alice.acts.scan(read_code(code))
+    await carry(sponsor, alice)
+    clock.ms += MINUTE
+    scanned = await alice.acts.scan(read_code(code))
+    assert scanned.warning is None
+    await carry(sponsor, alice)
+    await sponsor.witness.tend(await sponsor.view())
+    again = await sponsor.acts.scan(read_code(code))
+    assert again.warning is Reason.ONCE
+    with pytest.raises(Failure) as caught:
+        await sponsor.books.close(await sponsor.view())
+    assert caught.value.reason == "waits-for-finals"
+    clock.ms = (await sponsor.view()).terms.rounds[0].final_from
+    await sponsor.witness.tend(await sponsor.view())
+    await sponsor.books.close(await sponsor.view())
+    await carry(sponsor, alice)
+    view = await alice.view()
+    (report,) = alice.books.verify(view).reports
+    assert (report.statement, report.cut) == (Verdict.OK, Verdict.OK)
+    line = await alice.books.claim(view)
+    assert line.amount == 200_000
+    shown = documents.verification(view, alice.books.verify(view))
+    assert shown["verdict"] == "ok"
+    assert shown["statement"]["residue"] == 200_000
+    mine = documents.evidence(view, alice.library.require_key(view).author)
+    assert [one["receipt"] for one in mine["records"]] == ["safe", "safe"]
+    why = documents.explanation(view, alice.books.verify(view), None)
+    assert why["refused"] == []
+    assert [one["actor"] for one in why["accepted"]] == [why["people"][0]["author"]]
+
+
+async def test_a_restarted_library_follows_again():
+    clock = HandClock()
+    sponsor = Player("shop", "merchant", clock)
+    await sponsor.feeds.open()
+    await make_campaign(sponsor)
+    later = Player("shop", "merchant", clock)
+    later.store = sponsor.store
+    later.feeds = Feeds(sponsor.store, NETWORK, clock, Dice())
+    later.library = Library(sponsor.identity, later.feeds, sponsor.store)
+    await later.feeds.open()
+    await later.library.open()
+    assert [one.title for one in later.library.entries] == ["ten red balloons"]
+    assert later.library.find("p2pc").title == "ten red balloons"
