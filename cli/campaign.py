@@ -23,6 +23,7 @@ command = frame.group(
 
 CAMPAIGN = click.argument("campaign", metavar=_("[CAMPAIGN]"), default="-")
 MINUTE_S = 60
+ROUNDS_SHOWN = 3
 
 
 @frame.command(
@@ -319,7 +320,9 @@ def show(campaign: str, *, as_json: bool) -> None:
         (stage["id"], stage["acts"], stage["accepted"]) for stage in answer["stages"]
     ]
     output.say(*output.table((_("stage"), _("acts here"), _("accepted")), stages))
-    for number, one in enumerate(answer["rounds"], 1):
+    first = (answer["next_round"] or len(answer["rounds"])) - 1
+    shown = answer["rounds"][first : first + ROUNDS_SHOWN]
+    for number, one in enumerate(shown, first + 1):
         output.say(
             _("round {number}: closes {closes}, finals from {final}").format(
                 number=number,

@@ -58,12 +58,12 @@ async def _main(
 ) -> None:
     store = await open_store(home / STORE_FILE)
     try:
-        blocked: set[str] = set()
-        network = Libp2pNetwork(
-            identity.transport_seed,
-            listen=listen,
-            allow=lambda peer: peer not in blocked,
-        )
+
+        def allow(peer: str) -> bool:
+            known = node.neighbours.peers.get(peer)
+            return known is None or not known.blocked
+
+        network = Libp2pNetwork(identity.transport_seed, listen=listen, allow=allow)
         node = Node(
             identity,
             store=store,

@@ -83,6 +83,13 @@ class PeerCards:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The peer answered a ping."""
+
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
     """Send what there is to send, then end the stream."""
 
@@ -91,7 +98,9 @@ class Close:
     """Whether the peer broke the protocol."""
 
 
-Effect = Ingest | IngestFound | IngestForks | Serve | ServeIds | PeerCards | Close
+Effect = (
+    Ingest | IngestFound | IngestForks | Serve | ServeIds | PeerCards | Answered | Close
+)
 
 
 @dataclass(slots=True)

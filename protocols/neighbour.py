@@ -12,6 +12,7 @@ from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
 from protocols.effects import (
+    Answered,
     Close,
     Ingest,
     IngestForks,
@@ -50,6 +51,8 @@ from protocols.wire import (
     Hello,
     Nonce,
     Peers,
+    Ping,
+    Pong,
     Prune,
     Push,
     Range,
@@ -285,11 +288,24 @@ class Session:
         self._ask(step)
         return step
 
+    def ping(self, token: bytes) -> Step:
+        """Ask whether the peer is there; 8 bytes come back as `Answered`."""
+        step = Step()
+        step.send(Ping(token=token))
+        return step
+
     def bye(self, reason: Goodbye) -> Step:
         """End the session: nobody's fault."""
         step = Step()
         if not self.closed:
             self._end(step, reason, fault=False)
+        return step
+
+    def blame(self, reason: Reason) -> Step:
+        """End the session: what the peer sent breaks a rule of records."""
+        step = Step()
+        if not self.closed:
+            self._end(step, reason, fault=True)
         return step
 
     # The peer's frames.
@@ -426,6 +442,14 @@ class Session:
     @_on.register(Peers)
     def _(self, frame: Frame, step: Step) -> None:
         """Understood, and acted on in a later version."""
+
+    @_on.register
+    def _(self, frame: Ping, step: Step) -> None:
+        step.send(Pong(token=frame.token))
+
+    @_on.register
+    def _(self, frame: Pong, step: Step) -> None:
+        step.effects.append(Answered(token=frame.token))
 
     @_on.register
     def _(self, frame: Bye, step: Step) -> None:

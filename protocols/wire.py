@@ -283,10 +283,26 @@ class Peers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """Are you there?"""
+
+    tag: ClassVar = 15
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong:
+    """Yes, and this was your token."""
+
+    tag: ClassVar = 16
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bye:
     """The last frame."""
 
-    tag: ClassVar = 15
+    tag: ClassVar = 17
     reason: str
     """A `Goodbye`, or the `Reason` of the fault that was found."""
 
@@ -307,6 +323,8 @@ Frame = (
     | Prune
     | Credit
     | Peers
+    | Ping
+    | Pong
     | Bye
 )
 
@@ -420,6 +438,8 @@ FRAMES: dict[int, Shape[Any]] = {
     Prune.tag: struct(Prune, scope=_SCOPE),
     Credit.tag: struct(Credit, size=uint(minimum=1)),
     Peers.tag: struct(Peers, cards=listof(_CARD, CARDS_MAX)),
+    Ping.tag: struct(Ping, token=blob(8)),
+    Pong.tag: struct(Pong, token=blob(8)),
     Bye.tag: struct(Bye, reason=text(64)),
 }
 """The shape of every frame, by its tag."""

@@ -83,6 +83,16 @@ class Books:
             self._verified[view.campaign] = known
         return known[1]
 
+    def ended(self, view: View) -> bool:
+        """Whether the campaign's last close is here and follows from its evidence."""
+        closes = sponsor_closes(view.terms, view.evidence)
+        if not any(close.claim().last for close in closes):
+            return False
+        return any(
+            report.claim.last and report.statement is Verdict.OK
+            for report in self.verify(view).reports
+        )
+
     async def close(self, view: View, number: int | None = None) -> Record:
         """Close a round as the sponsor: lists first, then the close itself.
 

@@ -63,6 +63,8 @@ class Change:
     records: tuple[Record, ...] = ()
     """Each feed's in order."""
     forks: tuple[ForkProof, ...] = ()
+    followed: tuple[Scope, ...] = ()
+    """Scopes that are followed from now on."""
     source: object = None
     """Whatever was given to `ingest`: where it came from; None: from here."""
 
@@ -141,6 +143,7 @@ class Feeds:
             if scope not in self._scopes:
                 await self.store.append((), state={FOLLOWED + scope.hex(): b""})
                 self._scopes[scope] = await self._load(scope)
+                self._notify(Change(followed=(scope,)))
 
     @property
     def followed(self) -> tuple[Scope, ...]:
@@ -363,7 +366,7 @@ class Feeds:
         return report
 
     def _notify(self, change: Change) -> None:
-        if change.records or change.forks:
+        if change.records or change.forks or change.followed:
             for callback in self._subscribers:
                 callback(change)
 

@@ -22,7 +22,8 @@ from protocols.keys import AuthorKey, RecordId, SigningKey, witness_scope
 from protocols.limits import HEADS_MAX, PART_SPARE
 
 if TYPE_CHECKING:
-    from p2pnode.ports import Clock, Rng, Store
+    from p2pnode.ports import Clock, Rng
+    from p2pnode.services.closing import Books
     from p2pnode.services.feeds import Feeds
     from p2pnode.services.library import Library, View
     from protocols.record import Record
@@ -46,11 +47,12 @@ class Witness:
     """Publishes `seen`s and finals for all campaigns that name this node."""
 
     def __init__(
-        self, library: Library, feeds: Feeds, store: Store, clock: Clock, rng: Rng
+        self, library: Library, feeds: Feeds, books: Books, clock: Clock, rng: Rng
     ) -> None:
         self._library = library
         self._feeds = feeds
-        self._store = store
+        self._store = feeds.store
+        self._books = books
         self._clock = clock
         self._rng = rng
 
@@ -71,6 +73,8 @@ class Witness:
         own = view.evidence.feed(witness_scope(view.campaign), key.author)
         duty = _duty(terms, own)
         number = due_final(terms, duty, self._clock.now_ms())
+        if number is not None and self._books.ended(view):
+            number = None
         interval_ms = terms.seen_interval_ms
         if number is None and self._clock.now_ms() < duty.last_ms + interval_ms:
             return

@@ -59,8 +59,8 @@ class Player:
         rng = Dice()
         self.feeds = Feeds(self.store, NETWORK, clock, rng)
         self.library = Library(self.identity, self.feeds, self.store)
-        self.witness = Witness(self.library, self.feeds, self.store, clock, rng)
         self.books = Books(self.library, self.feeds, clock, rng)
+        self.witness = Witness(self.library, self.feeds, self.books, clock, rng)
         self.dialled: list[str] = []
         self.acts = Acts(
             library=self.library,
