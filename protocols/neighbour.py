@@ -578,7 +578,7 @@ class Session:
 
     def _end(self, step: Step, reason: str, *, fault: bool) -> None:
         self.closed = True
-        step.send(Bye(reason=reason))
+        step.send(Bye(reason=str(reason)))
         step.effects.append(Close(reason=reason, fault=fault))
 
 

@@ -245,6 +245,7 @@ class Link:
                 await self.stream.send(frames)
             elif self._ending:
                 self._scope.cancel()
+                return  # nothing here waits: without it the loop would never end
             else:
                 await self._sleep()
 
