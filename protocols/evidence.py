@@ -14,6 +14,7 @@ from protocols.claims import Fork, Kind, Seen
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof, Head, check_fork
 from protocols.keys import AuthorKey, RecordId, Scope, Signature, witness_scope
+from protocols.limits import STEPS_MAX
 from protocols.record import Record
 from protocols.settlement.cut import CutEntry, ForkEntry, Incomplete
 from protocols.terms import Terms, campaign_id
@@ -28,8 +29,9 @@ class WitnessView:
     witness: AuthorKey
     first_seen: Mapping[RecordId, int]
     """Campaign record -> witness's first-cover time, in ms."""
-    unknown: tuple[RecordId, ...]
-    """Listed heads whose chain is not here: nothing is decided by them."""
+    unknown: Mapping[AuthorKey, RecordId]
+    """Authors with a listed head whose chain is not here, and the first record
+    that is missing: nothing is decided by that head and those after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,25 +41,53 @@ class Cover:
     cut: tuple[CutEntry, ...]
     forks: tuple[ForkEntry, ...]
     unknown: tuple[RecordId, ...]
+    """Missing records of authors whom f+1 finals list: an honest witness has
+    them. What only f list may exist nowhere, and nothing waits for it."""
 
 
 def feed_up_to(last: RecordId, lookup: Lookup) -> list[Record]:
     """A feed from seq 0 to the record `last`, along the backlinks.
 
     Raises:
-        Incomplete: a record of it is not here.
+        Incomplete: a record of it, or its claim, is not here.
+        ProtocolError: WRONG_BACKLINK where a link leads into another feed.
     """
     feed: list[Record] = []
     wanted = last
     while True:
         record = lookup(wanted)
-        if record is None:
+        if record is None or record.claim_bytes is None:
             raise Incomplete([wanted])
+        if feed and _place(record) != _below(feed[-1]):
+            raise ProtocolError(Reason.WRONG_BACKLINK, f"seq {feed[-1].seq}")
         feed.append(record)
         if record.seq == 0:
             feed.reverse()
             return feed
         wanted = record.header.backlink
+
+
+def _place(record: Record) -> tuple[bytes, bytes, bytes, int]:
+    header = record.header
+    return header.network, header.author, header.scope, header.seq
+
+
+def _below(record: Record) -> tuple[bytes, bytes, bytes, int]:
+    header = record.header
+    return header.network, header.author, header.scope, header.seq - 1
+
+
+def _in_campaign(terms: Terms, lookup: Lookup) -> Lookup:
+    """`lookup`, for records of the campaign's own scope and network only."""
+    scope = campaign_id(terms)
+
+    def find(record_id: RecordId) -> Record | None:
+        record = lookup(record_id)
+        if record is None or record.scope != scope:
+            return None
+        return record if record.header.network == terms.network else None
+
+    return find
 
 
 def seens(feed: Iterable[Record]) -> list[tuple[Record, Seen]]:
@@ -90,23 +120,33 @@ def view(witness: AuthorKey, feed: Iterable[Record], lookup: Lookup) -> WitnessV
     first_seen: dict[RecordId, int] = {}
     top: dict[AuthorKey, Head] = {}
     void: set[AuthorKey] = set()
-    unknown: list[RecordId] = []
+    unknown: dict[AuthorKey, RecordId] = {}
     for record, seen in seens(feed):
         for author, seq, head in seen.heads:
             if author in void:
                 continue
             before = top.get(author)
-            branch = _branch(author, Head(seq, head), before, lookup)
+            if before is not None and seq <= before.seq:
+                # It adds nothing; on another branch it voids what follows.
+                if head not in first_seen or not _stands(lookup, head, author, seq):
+                    void.add(author)
+                continue
+            try:
+                branch = _branch(author, Head(seq, head), before, lookup)
+            except Incomplete as error:
+                unknown[author] = RecordId(error.missing[0])
+                branch = None
             if branch is None:
                 void.add(author)
-                if lookup(head) is None:
-                    unknown.append(head)
                 continue
-            for one in branch:
-                first_seen.setdefault(one, record.header.time_ms)
-            if before is None or seq > before.seq:
-                top[author] = Head(seq, head)
-    return WitnessView(witness=witness, first_seen=first_seen, unknown=tuple(unknown))
+            top[author] = Head(seq, head)
+            first_seen.update(dict.fromkeys(branch, record.header.time_ms))
+    return WitnessView(witness=witness, first_seen=first_seen, unknown=unknown)
+
+
+def _stands(lookup: Lookup, record_id: RecordId, author: AuthorKey, seq: int) -> bool:
+    record = lookup(record_id)
+    return record is not None and (record.author, record.seq) == (author, seq)
 
 
 def _branch(
@@ -114,31 +154,20 @@ def _branch(
 ) -> list[RecordId] | None:
     """Ids from `head` down to above `before`; None if they do not join.
 
-    A head at or below `before` adds nothing, if it is on the same branch.
+    Raises:
+        Incomplete: a record between them is not here.
     """
-    if before is not None and head.seq <= before.seq:
-        joined = _walk(author, before, head.seq, lookup)
-        return [] if joined is not None and joined[-1] == head.id else None
-    stop = -1 if before is None else before.seq
-    ids = _walk(author, head, max(stop, 0), lookup)
-    if ids is None or (before is not None and ids[-1] != before.id):
-        return None
-    return ids
-
-
-def _walk(
-    author: AuthorKey, head: Head, down_to: int, lookup: Lookup
-) -> list[RecordId] | None:
-    """Ids from `head` down to seq `down_to`; None where a link is not here."""
     ids: list[RecordId] = []
     wanted = head.id
-    for seq in range(head.seq, down_to - 1, -1):
+    for seq in range(head.seq, -1 if before is None else before.seq, -1):
         record = lookup(wanted)
-        if record is None or (record.author, record.seq) != (author, seq):
+        if record is None:
+            raise Incomplete([wanted])
+        if (record.author, record.seq) != (author, seq):
             return None
         ids.append(wanted)
         wanted = record.header.backlink
-    return ids
+    return ids if before is None or wanted == before.id else None
 
 
 def cover(
@@ -158,12 +187,16 @@ def cover(
         heads_before: heads of the cuts before; they stay counted.
 
     Raises:
-        ProtocolError: WRONG_CUT if the finals are not 2f+1 valid ones.
+        ProtocolError: WRONG_CUT if the finals are not 2f+1 valid ones,
+            WRONG_BACKLINK if a witness's feed is not one.
         Incomplete: a witness feed is not here.
     """
+    if not 1 <= number <= len(terms.rounds):
+        raise ProtocolError(Reason.WRONG_CUT, f"no round {number}")
+    ours = _in_campaign(terms, lookup)
     feeds = [feed_up_to(final, lookup) for final in sorted(finals)]
     _check_finals(terms, number, finals, feeds)
-    views = [view(feed[0].author, feed, lookup) for feed in feeds]
+    views = [view(feed[0].author, feed, ours) for feed in feeds]
     times: dict[RecordId, list[int]] = {}
     for one in views:
         for record_id, time in one.first_seen.items():
@@ -173,20 +206,30 @@ def cover(
     for record_id in sorted(times):
         seen_by = sorted(times[record_id])
         if len(seen_by) > terms.faults and seen_by[terms.faults] <= until:
-            record = lookup(record_id)
+            record = ours(record_id)
             assert record is not None, "a view lists only records that are here"
             mine = counts.setdefault(record.author, {})
             mine[record_id] = (record.seq, seen_by[terms.faults])
     entries = [
         entry
         for author in sorted(counts)
-        if (entry := _entry(author, counts[author], heads_before.get(author), lookup))
+        if (entry := _entry(author, counts[author], heads_before.get(author), ours))
     ]
     return Cover(
         cut=tuple(entries),
         forks=forks_listed(terms, feeds),
-        unknown=tuple(sorted({head for one in views for head in one.unknown})),
+        unknown=_missing(terms, views),
     )
+
+
+def _missing(terms: Terms, views: Sequence[WitnessView]) -> tuple[RecordId, ...]:
+    """What is missing of authors whose heads f+1 of the witnesses list."""
+    found: dict[AuthorKey, list[RecordId]] = {}
+    for one in views:
+        for author, record_id in one.unknown.items():
+            found.setdefault(author, []).append(record_id)
+    vouched = (ids for ids in found.values() if len(ids) > terms.faults)
+    return tuple(sorted({one for ids in vouched for one in ids}))
 
 
 def _check_finals(
@@ -211,27 +254,39 @@ def _entry(
     before: Head | None,
     lookup: Lookup,
 ) -> CutEntry | None:
-    """The cut entry of one author, or None if nothing new counts."""
+    """The cut entry of one author, or None if nothing new counts.
+
+    It holds at most `STEPS_MAX` steps; what comes after waits for the next
+    round, so that an entry always fits one part.
+    """
     first = 0 if before is None else before.seq + 1
     tops = sorted(((seq, one) for one, (seq, _) in counting.items()), reverse=True)
     for seq, record_id in tops:
         if seq < first:
             return None
-        ids = _walk(author, Head(seq, record_id), max(first - 1, 0), lookup)
-        if ids is None or (before is not None and ids[-1] != before.id):
+        ids = _branch(author, Head(seq, record_id), before, lookup)
+        if ids is None:
             continue
-        if before is not None:
-            ids.pop()
+        ids.reverse()
         steps: list[tuple[int, int]] = []
-        for place, one in enumerate(reversed(ids), first):
+        for place, one in enumerate(ids):
             time = counting[one][1]
             if not steps or time > steps[-1][1]:
-                steps.append((place, time))
-        return CutEntry(author=author, seq=seq, id=record_id, steps=tuple(steps))
+                steps.append((first + place, time))
+        if len(steps) > STEPS_MAX:
+            seq = steps[STEPS_MAX][0] - 1
+        return CutEntry(
+            author=author,
+            seq=seq,
+            id=ids[seq - first],
+            steps=tuple(steps[:STEPS_MAX]),
+        )
     return None
 
 
-def forks_listed(terms: Terms, feeds: Iterable[Iterable[Record]]) -> tuple[ForkEntry, ...]:
+def forks_listed(
+    terms: Terms, feeds: Iterable[Iterable[Record]]
+) -> tuple[ForkEntry, ...]:
     """The union of valid `fork` records: one entry a feed, the lowest seq."""
     scope = campaign_id(terms)
     lowest: dict[AuthorKey, ForkEntry] = {}
@@ -282,8 +337,9 @@ def receipts(
         lookup: campaign records by id.
     """
     found: dict[RecordId, int] = {}
+    ours = _in_campaign(terms, lookup)
     for witness in terms.witnesses:
-        seen = view(witness.key, feeds.get(witness.key, ()), lookup).first_seen
+        seen = view(witness.key, feeds.get(witness.key, ()), ours).first_seen
         for record_id in seen:
             found[record_id] = found.get(record_id, 0) + 1
     return found

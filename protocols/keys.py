@@ -78,6 +78,8 @@ def verify(author: bytes, tag: str, data: bytes, signature: bytes) -> None:
     Raises:
         ProtocolError: BAD_SIGNATURE.
     """
+    if len(author) != 32 or len(signature) != crypto_sign_BYTES:
+        raise ProtocolError(Reason.BAD_SIGNATURE, f"{tag}: 32 and 64 bytes")
     try:
         crypto_sign_open(signature + preimage(tag, data), author)
     except (BadSignatureError, ValueError, TypeError) as error:

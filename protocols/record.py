@@ -189,8 +189,9 @@ def decode_record(data: bytes) -> Record:
 
     Raises:
         ProtocolError: in this order the codec's reasons and BAD_SHAPE for the
-            wire array, the same for the header, WRONG_VERSION, WRONG_GENESIS,
-            BAD_SHAPE for a note without size, WRONG_HASH, BAD_CLAIM.
+            wire array, the same for the header, then those of `decode_header`,
+            WRONG_HASH for the claim, the codec's reasons and BAD_CLAIM for what
+            it says, and the same for the note.
     """
     header_bytes, claim, note, signature = WIRE.read(decode(data, RECORD_MAX))
     return build_record(header_bytes, claim, note, signature)
@@ -217,7 +218,7 @@ def decode_header(data: bytes) -> Header:
 
     Raises:
         ProtocolError: the codec's reasons, BAD_SHAPE, WRONG_VERSION,
-            WRONG_GENESIS.
+            WRONG_GENESIS, WRONG_BACKLINK at seq 0, WRONG_HASH without a note.
     """
     header = HEADER.read(decode(data, HEADER_MAX))
     _check_header(header)

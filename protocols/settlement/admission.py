@@ -15,6 +15,7 @@ from protocols.errors import ProtocolError, Reason
 from protocols.join import Continue, Join, check_continue, check_join, invite_id
 from protocols.keys import AuthorKey
 from protocols.limits import CONTINUES_MAX
+from protocols.record import Record
 from protocols.settlement.cut import Counted, OrderKey
 from protocols.terms import Terms, campaign_id
 
@@ -95,16 +96,16 @@ def admit(terms: Terms, counted: Iterable[Counted]) -> Admission:
 def _enter(terms: Terms, genesis: Counted, found: Admission) -> None:
     record = genesis.record
     if record.kind in (Kind.TERMS, Kind.ENTER):
-        if record.kind == Kind.TERMS and record.author not in terms.sponsor:
-            raise ProtocolError(Reason.NOT_NAMED, "terms by another key")
-        if not terms.names(record.author):
-            raise ProtocolError(Reason.NOT_NAMED, "the terms do not name this key")
+        _check_named(terms, record)
         found.entered[record.author] = genesis.order
         return
-    claim = record.claim()
-    root, join = _check_genesis(terms, genesis, claim)
+    if record.kind not in (Kind.JOIN, Kind.CONTINUE):
+        raise ProtocolError(Reason.WRONG_GENESIS, f"kind {record.kind}")
+    root, join = _check_genesis(terms, genesis, record.claim())
     person = found.persons.get(root)
     if person is None:
+        if genesis.witness_time > join.invite.expires_ms:
+            raise ProtocolError(Reason.INVITE_EXPIRED, "seen after the invite expired")
         person = Person(root=root, join=join, admitted_by=genesis.order)
         found.persons[root] = person
     further = sum(key != root for key in person.keys)
@@ -112,6 +113,15 @@ def _enter(terms: Terms, genesis: Counted, found: Admission) -> None:
         raise ProtocolError(Reason.TOO_MANY_KEYS, f"{CONTINUES_MAX} besides the root")
     person.keys.append(record.author)
     found.by_key[record.author] = person
+
+
+def _check_named(terms: Terms, record: Record) -> None:
+    if record.kind == Kind.TERMS and record.author not in terms.sponsor:
+        raise ProtocolError(Reason.NOT_NAMED, "terms by another key")
+    if not terms.names(record.author):
+        raise ProtocolError(Reason.NOT_NAMED, "the terms do not name this key")
+    if record.kind == Kind.TERMS and record.claim().terms != terms:
+        raise ProtocolError(Reason.WRONG_CAMPAIGN, "other terms than the scope's")
 
 
 def _check_genesis(
@@ -124,8 +134,6 @@ def _check_genesis(
     else:
         root, join = claim.root, claim.join
         check_continue(claim, record.author, terms.network, scope, terms.join_bits)
-    if genesis.witness_time > join.invite.expires_ms:
-        raise ProtocolError(Reason.INVITE_EXPIRED, "seen after the invite expired")
     return root, join
 
 
@@ -147,17 +155,16 @@ def _grow(terms: Terms, found: Admission) -> None:
         if person.refused is not Reason.INVITE_USED_UP:
             invited.setdefault(person.join.invite.inviter, []).append(person)
     roots = sorted({*terms.sponsor, *found.entered})
-    level = [(person, None) for key in roots for person in invited.get(key, ())]
-    todo: list[tuple[Person, Person | None]] = list(level)
+    todo: list[tuple[Person, Person | None]] = [
+        (person, None) for key in roots for person in invited.get(key, ())
+    ]
     for person, inviter in todo:
+        if person.refused is not Reason.NOT_ADMITTED:
+            continue
         depth = 1 if inviter is None else inviter.level + 1
         if depth > terms.depth:
             person.refused = Reason.TOO_DEEP
             continue
         person.inviter, person.level, person.refused = inviter, depth, None
         for key in person.keys:
-            todo += [
-                (one, person)
-                for one in invited.get(key, ())
-                if one.refused is Reason.NOT_ADMITTED and one is not person
-            ]
+            todo += [(one, person) for one in invited.get(key, ())]

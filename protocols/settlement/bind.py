@@ -42,7 +42,7 @@ class Binder:
     admission: Admission
     book: TagBook
     rows: Mapping[RecordId, Row]
-    _nonces: set[bytes] = field(default_factory=set)
+    _nonces: set[tuple[AuthorKey, bytes]] = field(default_factory=set)
     _pairs: set[tuple[RecordId, AuthorKey, int]] = field(default_factory=set)
 
     def judge(self, ordered: Iterable[Counted]) -> Bindings:
@@ -52,7 +52,8 @@ class Binder:
             kind = item.record.kind
             if kind == Kind.ATTEST:
                 claim: Attest = item.record.claim()
-                if self._bind(found, item, claim.author, claim.card, (claim.act,)):
+                bound = self._bind(found, item, claim.author, claim.card, (claim.act,))
+                if bound and self._is_hers(claim):
                     found.attested.setdefault(claim.act, item.record.id)
             elif kind == Kind.OUTCOME:
                 outcome: Outcome = item.record.claim()
@@ -70,7 +71,8 @@ class Binder:
         named: tuple[RecordId, ...],
     ) -> bool:
         signer = item.record.author
-        if not may_vouch(self.terms, signer) and not self._hosts(signer, named):
+        hosts = item.record.kind == Kind.ATTEST and self._hosts(signer, named)
+        if not may_vouch(self.terms, signer) and not hosts:
             return False
         scan = self._scan_of(item, customer, named)
         if scan is not None:
@@ -84,14 +86,22 @@ class Binder:
 
     def _card_holds(self, card: Card, signer: AuthorKey, customer: AuthorKey) -> bool:
         meant = card.merchant is None or self._desk(card.merchant) == self._desk(signer)
-        if card.author != customer or not meant or card.nonce in self._nonces:
+        if card.author != customer or not meant or self._is_spent(card):
             return False
         try:
             check_card(card, self.terms.network, campaign_id(self.terms))
         except ProtocolError:
             return False
-        self._nonces.add(card.nonce)
+        self._nonces.add((card.author, card.nonce))
         return True
+
+    def _is_spent(self, card: Card) -> bool:
+        return (card.author, card.nonce) in self._nonces
+
+    def _is_hers(self, claim: Attest) -> bool:
+        """Whether the attested act is an act of the person it names."""
+        act = self.counted.by_id.get(claim.act)
+        return act is not None and self._same_person(act.record.author, claim.author)
 
     def _scan_of(
         self, item: Counted, customer: AuthorKey, named: tuple[RecordId, ...]
@@ -128,7 +138,8 @@ class Binder:
         for scan in named:
             row = self.rows.get(scan)
             tag = self.book.tags.get(TagId(row.tag)) if row is not None else None
-            if tag is not None and tag.entry.host == signer:
+            host = tag.entry.host if tag is not None else None
+            if host is not None and self._desk(host) == self._desk(signer):
                 return True
         return False
 

@@ -225,14 +225,16 @@ class CountedSet:
 
     def _chain(self, entry: CutEntry, first: int, below: RecordId) -> list[Record]:
         """The records first..entry.seq, found by walking the backlinks down."""
-        scope = campaign_id(self.terms)
+        feed = (entry.author, campaign_id(self.terms), self.terms.network)
         chain: list[Record] = []
         wanted = entry.id
         for seq in range(entry.seq, first - 1, -1):
             record = self.lookup(wanted)
             if record is None:
                 raise Incomplete([wanted])
-            if (record.author, record.seq, record.scope) != (entry.author, seq, scope):
+            header = record.header
+            here = (header.author, header.scope, header.network)
+            if here != feed or header.seq != seq:
                 raise ProtocolError(Reason.WRONG_CUT, "an id names another place")
             chain.append(record)
             wanted = record.header.backlink
@@ -248,14 +250,19 @@ def _check_declared(terms: Terms, declared: Declared) -> None:
     authors = [entry.author for entry in declared.cut]
     if authors != sorted(set(authors)):
         raise ProtocolError(Reason.WRONG_CUT, "authors not ascending")
-    if len(set(declared.finals)) != terms.quorum:
+    forks = [fork.author for fork in declared.forks]
+    if forks != sorted(set(forks)):
+        raise ProtocolError(Reason.WRONG_CUT, "forks not one a feed, ascending")
+    if not len(declared.finals) == len(set(declared.finals)) == terms.quorum:
         raise ProtocolError(Reason.WRONG_CUT, f"{terms.quorum} finals are named")
 
 
 def _check_steps(terms: Terms, entry: CutEntry, first: int, number: int) -> None:
     seqs = [seq for seq, _ in entry.steps]
     times = [wt for _, wt in entry.steps]
-    if seqs[0] != first or seqs[-1] > entry.seq or seqs != sorted(set(seqs)):
+    if not seqs or seqs[0] != first or seqs[-1] > entry.seq:
+        raise ProtocolError(Reason.WRONG_CUT, "steps do not cover the new records")
+    if seqs != sorted(set(seqs)):
         raise ProtocolError(Reason.WRONG_CUT, "steps do not cover the new records")
     if times != sorted(set(times)):
         raise ProtocolError(Reason.WRONG_CUT, "witness times not ascending")

@@ -2,7 +2,7 @@
 
 The round starts from the grants of the rounds before and passes over all
 counted acts without a grant, in order key. The tests run in the order of
-`Judge.TESTS`; the first that fails is the act's reason. A refused act consumes
+`_first_failure`; the first that fails is the act's reason. A refused act consumes
 nothing and is judged again in the next round.
 """
 
@@ -203,6 +203,9 @@ class Judge:
     # tests
 
     def _first_failure(self, act: ActFacts) -> Reason | None:
+        reason = self._admitted(act) or self._erased(act)
+        if reason is not None:
+            return reason
         stage = act.stage
         if stage is None or stage.act != act.item.record.kind:
             return Reason.UNKNOWN_STAGE
@@ -212,7 +215,7 @@ class Judge:
                 return reason
         return None
 
-    def _admitted(self, act: ActFacts, stage: Stage) -> Reason | None:
+    def _admitted(self, act: ActFacts) -> Reason | None:
         record = act.item.record
         if record.kind in (Kind.OUTCOME, Kind.ATTEST):
             hosts = record.id in self.bindings.bound
@@ -221,7 +224,7 @@ class Judge:
             return act.person.refused if act.person else Reason.NOT_ADMITTED
         return self.admission.reason(record.author)
 
-    def _erased(self, act: ActFacts, stage: Stage) -> Reason | None:
+    def _erased(self, act: ActFacts) -> Reason | None:
         since = self.erased.get(act.id)
         gone = since is not None and since <= act.item.round
         return Reason.ERASED if gone else None
@@ -230,10 +233,8 @@ class Judge:
         if not stage.refund_ms:
             return None
         until = act.item.witness_time + stage.refund_ms
-        if self.terms.rounds[self.round - 1].accept_until < until:
-            return Reason.NOT_MATURE
-        gone = self.bindings.reversed.get(act.id, 0)
-        return Reason.GRADE if act.amount and gone >= act.amount else None
+        early = self.terms.rounds[self.round - 1].accept_until < until
+        return Reason.NOT_MATURE if early else None
 
     def _tag(self, act: ActFacts, stage: Stage) -> Reason | None:
         if act.row is None:
@@ -262,7 +263,9 @@ class Judge:
         return None if inside else Reason.STAGE_WINDOW
 
     def _grade(self, act: ActFacts, stage: Stage) -> Reason | None:
-        return Reason.GRADE if act.grade < stage.grade else None
+        gone = self.bindings.reversed.get(act.id, 0)
+        refunded = act.amount > 0 and gone >= act.amount
+        return Reason.GRADE if refunded or act.grade < stage.grade else None
 
     def _bound(self, act: ActFacts, stage: Stage) -> Reason | None:
         needs = act.item.record.kind in (Kind.OUTCOME, Kind.ATTEST)
@@ -296,17 +299,19 @@ class Judge:
         root, index = act.person.root, act.stage_index
         tag = act.row.tag if act.row is not None else b""
         slot = act.row.slot if act.row is not None else None
+        burnt: list[tuple[object, ...]] = [(index, Once.TAG, slot)] if slot else []
         match stage.once:
             case Once.TAG:
-                return [(index, Once.TAG, slot or tag)]
+                return burnt or [(index, Once.TAG, tag)]
             case Once.PERSON:
-                return [(index, Once.PERSON, root)]
+                return [*burnt, (index, Once.PERSON, root)]
             case Once.PERSON_TAG:
-                return [(index, Once.PERSON_TAG, root, slot or tag)]
+                return [*burnt, (index, Once.PERSON_TAG, root, slot or tag)]
             case Once.PERSON_DAY:
-                return [(index, Once.PERSON_DAY, root, self._day(act.act_time))]
+                day = self._day(act.act_time)
+                return [*burnt, (index, Once.PERSON_DAY, root, day)]
             case _:
-                return []
+                return burnt
 
     def _per_window(self, act: ActFacts, stage: Stage) -> Reason | None:
         key = _window_key(act)
@@ -368,7 +373,7 @@ class Judge:
                 self.terms.limits,
                 pool,
                 person,
-                self._host(act),
+                self._host(act, person),
                 forked=self.forked(act.item),
             )
         grant = Grant(act=act, round=self.round, pool=pool, shares=shares)
@@ -399,10 +404,13 @@ class Judge:
                 key = (party.keys[0], when)
                 ledger.desks[key] = ledger.desks.get(key, 0) + act.amount
 
-    def _host(self, act: ActFacts) -> AuthorKey | None:
+    def _host(self, act: ActFacts, actor: Person) -> AuthorKey | None:
+        """The first key of the tag's host; None if the actor is the host."""
         host = None if act.tag is None else act.tag.entry.host
         party = None if host is None else self.terms.party(host)
-        return None if party is None else party.keys[0]
+        if party is None or any(key in actor.keys for key in party.keys):
+            return None
+        return party.keys[0]
 
     def _day(self, time_ms: int) -> int:
         return (time_ms + self.terms.day_offset_min * 60_000) // DAY_MS
@@ -411,9 +419,7 @@ class Judge:
 Test = Callable[[Judge, ActFacts, Stage], Reason | None]
 
 _TESTS: tuple[Test, ...] = (
-    Judge._admitted,  # noqa: SLF001 - the class's own table
-    Judge._erased,  # noqa: SLF001
-    Judge._mature,  # noqa: SLF001
+    Judge._mature,  # noqa: SLF001 - the class's own table
     Judge._tag,  # noqa: SLF001
     Judge._window,  # noqa: SLF001
     Judge._grade,  # noqa: SLF001
@@ -426,7 +432,7 @@ _TESTS: tuple[Test, ...] = (
     Judge._merchant_cap,  # noqa: SLF001
     Judge._budget,  # noqa: SLF001
 )
-"""The tests, in the order of spec 0008 §6: the first failure is the reason."""
+"""What follows admitted, erased and stage, in the order of spec 0008 §6."""
 
 
 def conditions_met(

@@ -63,13 +63,13 @@ def split(
         limits: the terms' limits (paid levels).
         granted: g, the pool after the budget.
         actor: who did the act, admitted.
-        host: whose tag she came through; None or herself: no host's share.
+        host: whose tag she came through; None: no host's share.
         forked: the act stands in a feed at or above a listed fork.
     """
     found: list[Share] = []
     to_host = granted * reward.host_bp // BP
     back = granted * reward.back_bp // BP
-    if host is not None and host not in actor.keys and to_host:
+    if host is not None and to_host:
         found.append(
             Share(payee=host, why=Why.HOST, level=0, amount=to_host, withheld=forked)
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from protocols.claims import Kind, Part, Scan, Tags
 from protocols.codec import decode
-from protocols.errors import ProtocolError
+from protocols.errors import ProtocolError, Reason
 from protocols.keys import AuthorKey, TagId
 from protocols.limits import PART_MAX
 from protocols.merkle import Tree
@@ -33,7 +33,7 @@ from protocols.tags.entry import (
     serial_root,
     tag_id,
 )
-from protocols.terms import Terms, campaign_id
+from protocols.terms import Group, Terms, campaign_id
 
 SKEW_MS = 60_000
 """How long before its window a rotating code may be read: a clock's error."""
@@ -61,14 +61,16 @@ def read_tags(terms: Terms, counted: Iterable[Counted]) -> TagBook:
 
     A group that the terms name counts as a whole or not at all: its entries,
     by offset, must give the root in the terms. A group that a condition names
-    cannot be revoked.
+    cannot be revoked. A tag that is listed twice stays where it is first: in
+    the groups of the terms, else in the sponsor's earlier record.
     """
     ours = sorted(
         (item for item in counted if item.record.author in terms.sponsor),
         key=lambda item: item.order,
     )
-    parts = _serial_lists(ours)
+    lists = _SerialLists(ours)
     groups: dict[str, dict[int, KnownTag]] = {}
+    in_order: list[KnownTag] = []
     book = TagBook()
     for item in ours:
         if item.record.kind != Kind.TAGS:
@@ -76,52 +78,67 @@ def read_tags(terms: Terms, counted: Iterable[Counted]) -> TagBook:
         claim: Tags = item.record.claim()
         group = groups.setdefault(claim.group, {})
         for place, (entry, keys) in enumerate(claim.tags, claim.offset):
-            serials = _serials(entry, keys, parts)
+            if place in group:
+                continue
+            serials = lists.serials(entry, keys)
             known = KnownTag(entry=entry, group=claim.group, serials=serials)
-            group.setdefault(place, known)
+            group[place] = known
+            in_order.append(known)
         for tag in claim.revoked:
             book.revoked.setdefault(tag, item.order)
-    for name in sorted(groups):
-        for known in _accepted(terms, name, groups[name]):
-            book.tags.setdefault(tag_id(known.entry), known)
+    named = {group.name for group in terms.groups}
+    fixed = [
+        known
+        for group in terms.groups
+        for known in _whole(group, groups.get(group.name, {}))
+    ]
+    for known in (*fixed, *(one for one in in_order if one.group not in named)):
+        book.tags.setdefault(tag_id(known.entry), known)
     return book
 
 
-def _accepted(terms: Terms, name: str, found: dict[int, KnownTag]) -> list[KnownTag]:
+def _whole(group: Group, found: dict[int, KnownTag]) -> list[KnownTag]:
+    """The tags of a group that the terms name, or none."""
     listed = [found[place] for place in sorted(found)]
-    fixed = next((group for group in terms.groups if group.name == name), None)
-    if fixed is None:
-        return listed
-    whole = sorted(found) == list(range(fixed.count))
-    if whole and group_root([known.entry for known in listed]) == fixed.root:
+    whole = sorted(found) == list(range(group.count))
+    if whole and group_root([known.entry for known in listed]) == group.root:
         return listed
     return []
 
 
-def _serial_lists(ours: Iterable[Counted]) -> dict[bytes, dict[int, bytes]]:
-    lists: dict[bytes, dict[int, bytes]] = {}
-    for item in ours:
-        if item.record.kind == Kind.PART:
+class _SerialLists:
+    """Lists of one-time keys that came as `part`s; each is hashed once."""
+
+    def __init__(self, ours: Iterable[Counted]) -> None:
+        self._parts: dict[bytes, dict[int, bytes]] = {}
+        self._known: dict[bytes, tuple[bytes, ...]] = {}
+        for item in ours:
+            if item.record.kind != Kind.PART:
+                continue
             part: Part = item.record.claim()
             if part.tree == Tree.SERIALS:
-                lists.setdefault(part.root, {}).setdefault(part.index, part.data)
-    return lists
+                chunks = self._parts.setdefault(part.root, {})
+                chunks.setdefault(part.index, part.data)
 
+    def serials(
+        self, entry: TagEntry, keys: tuple[bytes, ...] | None
+    ) -> tuple[bytes, ...]:
+        """The one-time keys of a tag, or none if they do not give its root."""
+        public = entry.public
+        if not isinstance(public, Serials | Taps):
+            return ()
+        found = self._of_parts(public.root) if keys is None else keys
+        if len(found) != public.count:
+            return ()
+        if keys is not None and serial_root(keys) != public.root:
+            return ()
+        return found
 
-def _serials(
-    entry: TagEntry,
-    keys: tuple[bytes, ...] | None,
-    parts: dict[bytes, dict[int, bytes]],
-) -> tuple[bytes, ...]:
-    """The one-time keys of a tag, or none if they do not give its root."""
-    public = entry.public
-    if not isinstance(public, Serials | Taps):
-        return ()
-    if keys is None:
-        keys = _from_parts(parts.get(public.root, {}))
-    if len(keys) != public.count or serial_root(keys) != public.root:
-        return ()
-    return keys
+    def _of_parts(self, top: bytes) -> tuple[bytes, ...]:
+        if top not in self._known:
+            keys = _from_parts(self._parts.get(top, {}))
+            self._known[top] = keys if serial_root(keys) == top else ()
+        return self._known[top]
 
 
 def _from_parts(chunks: dict[int, bytes]) -> tuple[bytes, ...]:
@@ -143,17 +160,15 @@ def row_of(
 
     Raises:
         Incomplete: the claim is absent and no committed row stands for it.
+        ProtocolError: WRONG_CUT, the committed row contradicts the headers.
     """
     record = item.record
     if record.claim_bytes is None:
         if record.id not in committed:
             raise Incomplete([record.id])
-        return committed[record.id]
+        return _check_row(terms, item, committed[record.id])
     claim: Scan = record.claim()
-    late_ms = (
-        terms.stages[claim.stage].late_ms if claim.stage < len(terms.stages) else 0
-    )
-    act_time = item.act_time(late_ms)
+    act_time = item.act_time(_late_ms(terms, claim.stage))
     known = book.tags.get(claim.tag)
     grade = 0
     if known is not None:
@@ -161,8 +176,8 @@ def row_of(
             grade = _own_grade(terms, known, record.author, claim, act_time)
         except ProtocolError:
             grade = 0
-    evidence = claim.evidence
-    once = isinstance(evidence, SerialProof | TapProof) and grade > 0
+    evidence = claim.evidence if grade else Bare()
+    slot = evidence.key if isinstance(evidence, SerialProof | TapProof) else None
     return Row(
         author=record.author,
         seq=record.seq,
@@ -170,13 +185,25 @@ def row_of(
         stage=claim.stage,
         tag=claim.tag,
         own_grade=grade,
-        slot=evidence.key if once else None,  # type: ignore[union-attr]
-        window=evidence.window_start
-        if isinstance(evidence, RotatingCode) and grade
-        else None,
-        counter=evidence.counter if isinstance(evidence, TapProof) and grade else None,
+        slot=slot,
+        window=evidence.window_start if isinstance(evidence, RotatingCode) else None,
+        counter=evidence.counter if isinstance(evidence, TapProof) else None,
         act_time=act_time,
     )
+
+
+def _check_row(terms: Terms, item: Counted, row: Row) -> Row:
+    """What a committed row says beside its claim must be what headers show."""
+    act_time = item.act_time(_late_ms(terms, row.stage))
+    shown = (item.record.author, item.record.seq, act_time)
+    if (row.author, row.seq, row.act_time) != shown:
+        raise ProtocolError(Reason.WRONG_CUT, "a row contradicts its header")
+    return row
+
+
+def _late_ms(terms: Terms, stage: int) -> int:
+    """A stage's `late_ms`; 0 for a stage that the terms do not have."""
+    return terms.stages[stage].late_ms if stage < len(terms.stages) else 0
 
 
 def _own_grade(
@@ -200,7 +227,8 @@ def _own_grade(
             return 2
         case Rotating(window_ms=window_ms), RotatingCode(window_start=start):
             check_rotating(public, claim.tag, evidence)
-            fresh_ms = terms.stages[claim.stage].fresh_ms
+            known_stage = claim.stage < len(terms.stages)
+            fresh_ms = terms.stages[claim.stage].fresh_ms if known_stage else 0
             fresh = start - SKEW_MS <= act_time <= start + window_ms + fresh_ms
             return 3 if fresh else 1
         case Taps(first=first), TapProof() if _listed(

@@ -129,6 +129,7 @@ def _fold(
     new = counted.add_round(declared)
     for fork in declared.forks:
         state.forks.setdefault(fork.author, []).append((declared.round, fork.seq))
+    _check_claims(new, declared)
     ordered = sorted(counted.all, key=lambda item: item.order)
     admission = admit(terms, ordered)
     book = read_tags(terms, ordered)
@@ -153,6 +154,19 @@ def _fold(
     return _total(terms, declared.round, state, admission, counted, book, rows, refused)
 
 
+def _check_claims(new: Sequence[Counted], declared: Declared) -> None:
+    """Every claim is here, or a committed row stands for an erased scan's."""
+    committed = {row.id for row in declared.rows}
+    missing = [
+        item.record.id
+        for item in new
+        if item.record.claim_bytes is None
+        and not (item.record.kind == Kind.SCAN and item.record.id in committed)
+    ]
+    if missing:
+        raise Incomplete(missing)
+
+
 def _new_rows(
     terms: Terms,
     book: TagBook,
@@ -161,24 +175,16 @@ def _new_rows(
     state: _State,
 ) -> tuple[Row, ...]:
     committed: dict[bytes, Row] = {row.id: row for row in declared.rows}
-    rows, missing = [], []
+    rows = []
     for item in new:
         if item.record.kind != Kind.SCAN:
-            if item.record.claim_bytes is None:
-                missing.append(item.record.id)
             continue
-        try:
-            row = row_of(terms, book, item, committed)
-        except Incomplete as error:
-            missing += [RecordId(name) for name in error.missing]
-            continue
+        row = row_of(terms, book, item, committed)
         rows.append(row)
         state.rows[row.id] = row
         if row.counter is not None:
             tap = (row.counter, item.witness_time)
             state.taps.setdefault(row.tag, []).append(tap)
-    if missing:
-        raise Incomplete(missing)
     return tuple(sorted(rows, key=lambda row: (row.author, row.seq)))
 
 
@@ -234,7 +240,7 @@ def _total(
     grants = sorted(state.ledger.grants.values(), key=lambda g: g.act.item.order)
     all_met = all(state.met)
     pools = sum(grant.pool for grant in grants) if all_met else 0
-    earned = _earned(grants) if all_met else {}
+    earned = _earned(terms, admission, grants) if all_met else {}
     residue = pools - sum(earned.values())
     nothing_left = state.ledger.budget_left == 0 and all_met
     last = number == len(terms.rounds) or nothing_left
@@ -260,12 +266,16 @@ def _total(
     )
 
 
-def _earned(grants: Sequence[Grant]) -> dict[AuthorKey, int]:
+def _earned(
+    terms: Terms, admission: Admission, grants: Sequence[Grant]
+) -> dict[AuthorKey, int]:
+    """Earned shares by desk: the same account that signed lines are booked on."""
     earned: dict[AuthorKey, int] = {}
     for grant in grants:
         for share in grant.shares:
             if not share.withheld:
-                earned[share.payee] = earned.get(share.payee, 0) + share.amount
+                desk = _desk(terms, admission, share.payee)
+                earned[desk] = earned.get(desk, 0) + share.amount
     return earned
 
 

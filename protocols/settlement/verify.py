@@ -13,12 +13,12 @@ from enum import StrEnum
 
 from protocols.claims import Close, Kind
 from protocols.errors import ProtocolError, Reason
-from protocols.evidence import Cover, cover, find_final
+from protocols.evidence import Cover, cover, feed_up_to, find_final
 from protocols.feed import Head
 from protocols.keys import AuthorKey, RecordId, Scope, witness_scope
 from protocols.record import Record
 from protocols.settlement.close import Closing, close_claim, read_lists
-from protocols.settlement.cut import CutEntry, Declared, Incomplete
+from protocols.settlement.cut import CutEntry, Declared, ForkEntry, Incomplete
 from protocols.settlement.settle import Settlement, settle
 from protocols.terms import Terms, campaign_id, check_terms
 
@@ -37,9 +37,9 @@ class CutFinding:
 
     author: AuthorKey
     kind: str
-    """`padded`, `omitted` or `misdated`."""
-    declared: CutEntry | None
-    supported: CutEntry | None
+    """`padded`, `omitted` or `misdated`; `fork` for an entry of the forks list."""
+    declared: CutEntry | ForkEntry | None
+    supported: CutEntry | ForkEntry | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,9 @@ class Evidence:
         self.by_id: dict[RecordId, Record] = {}
         self._feeds: dict[tuple[Scope, AuthorKey], list[Record]] = {}
         for record in records:
-            self.by_id[record.id] = record
+            known = self.by_id.get(record.id)
+            if known is None or known.claim_bytes is None:
+                self.by_id[record.id] = record
         for record in sorted(
             self.by_id.values(), key=lambda r: (r.scope, r.author, r.seq, r.id)
         ):
@@ -202,16 +204,17 @@ def declared_chain(
     chain: list[Declared] = []
     here: Record = close
     while True:
-        if here.author not in terms.sponsor or here.kind != Kind.CLOSE:
+        ours = here.author in terms.sponsor and here.scope == scope
+        if not ours or here.kind != Kind.CLOSE:
             raise ProtocolError(Reason.WRONG_CLOSE, "not a close of the sponsor")
         claim: Close = here.claim()
-        feed = evidence.feed(scope, here.author)
-        chain.append(read_lists(claim, [r for r in feed if r.seq < here.seq]))
+        feed = feed_up_to(here.id, evidence.lookup)
+        chain.append(read_lists(claim, feed[:-1]))
         if claim.previous == scope:
             chain.reverse()
             return chain
         before = evidence.lookup(RecordId(claim.previous))
-        if before is None:
+        if before is None or before.claim_bytes is None:
             raise Incomplete([claim.previous])
         if before.kind != Kind.CLOSE or before.claim().round >= claim.round:
             raise ProtocolError(Reason.WRONG_CLOSE, "rounds ascend along the chain")
@@ -230,7 +233,11 @@ def heads_of(rounds: Sequence[Declared]) -> dict[AuthorKey, Head]:
 def judge_cut(
     terms: Terms, rounds: Sequence[Declared], evidence: Evidence
 ) -> tuple[Verdict, tuple[CutFinding, ...], tuple[bytes, ...]]:
-    """The second question: is the last cut what its named finals support?"""
+    """The second question: is the last cut what its named finals support?
+
+    With records missing only what is omitted is proven: more evidence can add
+    to what the finals support and never take away.
+    """
     declared = rounds[-1]
     before = heads_of(rounds[:-1])
     try:
@@ -242,10 +249,12 @@ def judge_cut(
     except ProtocolError as error:
         return Verdict.WRONG, (), (error.detail.encode(),)
     findings = _compare(declared, supported)
+    if supported.unknown:
+        findings = tuple(f for f in findings if f.kind in {"omitted", "fork"})
     if findings:
-        return Verdict.WRONG, findings, ()
+        return Verdict.WRONG, findings, supported.unknown
     verdict = Verdict.INCOMPLETE if supported.unknown else Verdict.OK
-    return verdict, (), tuple(supported.unknown)
+    return verdict, (), supported.unknown
 
 
 def _compare(declared: Declared, supported: Cover) -> tuple[CutFinding, ...]:
@@ -265,7 +274,23 @@ def _compare(declared: Declared, supported: Cover) -> tuple[CutFinding, ...]:
         findings.append(
             CutFinding(author=author, kind=kind, declared=said, supported=own)
         )
-    return tuple(findings)
+    return (*findings, *_compare_forks(declared, supported))
+
+
+def _compare_forks(declared: Declared, supported: Cover) -> list[CutFinding]:
+    """Forks that the sponsor left out, made up or moved."""
+    ours = {fork.author: fork for fork in supported.forks}
+    theirs = {fork.author: fork for fork in declared.forks}
+    return [
+        CutFinding(
+            author=author,
+            kind="fork",
+            declared=theirs.get(author),
+            supported=ours.get(author),
+        )
+        for author in sorted({*ours, *theirs})
+        if ours.get(author) != theirs.get(author)
+    ]
 
 
 def finals_at_hand(terms: Terms, number: int, evidence: Evidence) -> list[Record]:
@@ -273,10 +298,29 @@ def finals_at_hand(terms: Terms, number: int, evidence: Evidence) -> list[Record
     scope = witness_scope(campaign_id(terms))
     found = []
     for witness in terms.witnesses:
-        final = find_final(terms, number, evidence.feed(scope, witness.key))
+        final = _final_of(terms, number, evidence.feed(scope, witness.key), evidence)
         if final is not None:
             found.append(final)
     return sorted(found, key=lambda record: (record.header.time_ms, record.id))
+
+
+def _final_of(
+    terms: Terms, number: int, records: Iterable[Record], evidence: Evidence
+) -> Record | None:
+    """A final of one witness; if its feed forked, of the first branch with one."""
+    for record in records:
+        if record.kind != Kind.SEEN or record.claim_bytes is None:
+            continue
+        if record.claim().final != number:
+            continue
+        try:
+            feed = feed_up_to(record.id, evidence.lookup)
+        except (Incomplete, ProtocolError):
+            continue
+        final = find_final(terms, number, feed)
+        if final is not None:
+            return final
+    return None
 
 
 def declare(

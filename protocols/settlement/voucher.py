@@ -17,9 +17,9 @@ from protocols.merkle import Tree, check_path, path
 from protocols.record import Record, build_record, check_signature
 from protocols.settlement.cut import LINE, StatementLine
 from protocols.shape import Shape, blob, listof, struct, uint
-from protocols.text import decode_link, encode_link
+from protocols.text import Letter, decode_link, encode_link
 
-LETTER = "V"
+LETTER = Letter.VOUCHER
 PATH_MAX = 32
 
 

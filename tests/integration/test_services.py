@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from p2pnode.services import documents
 from p2pnode.services.acts import Acts
 from p2pnode.services.closing import Books
 from p2pnode.services.feeds import Feeds
-from p2pnode.services.library import Library
+from p2pnode.services.library import Library, View
 from p2pnode.services.witness import Witness
 from p2pnode.store.memory import MemoryStore
 from protocols.errors import Reason
@@ -21,7 +22,17 @@ from protocols.record import encode_record
 from protocols.settlement.verify import Verdict
 from protocols.tags.code import About, make_batch, make_serial, read_code
 from protocols.tags.entry import group_root
-from protocols.terms import Condition, Count, Group
+from protocols.terms import (
+    Act,
+    Condition,
+    Count,
+    Flat,
+    Group,
+    Once,
+    Reward,
+    Stage,
+)
+from protocols.terms import Witness as TermsWitness
 from tests.worlds import MINUTE, NETWORK, OPENS, SCAN_STAGE, World, key_of
 
 
@@ -74,7 +85,8 @@ class Player:
     async def _remember(self, address: str) -> None:
         self.dialled.append(address)
 
-    async def view(self):
+    async def view(self) -> View:
+        """The only campaign it follows."""
         return await self.library.view(self.library.entries[0].campaign)
 
 
@@ -87,18 +99,21 @@ async def carry(one: Player, other: Player) -> None:
                 await taker.feeds.ingest([encode_record(r) for r in records])
 
 
-async def make_campaign(sponsor: Player):
-    """Publish a campaign of one balloon, the sponsor its only witness."""
+async def make_campaign(sponsor: Player, stages: tuple[Stage, ...] = ()) -> str:
+    """Publish a campaign of one balloon, the sponsor its only witness.
+
+    Returns the text of the balloon's code.
+    """
     key = sponsor.identity.author_key
+    assert key is not None
     tags = make_batch(key.author, b"b" * 16, ["balloon"], [[b"s" * 16]], About())
-    world = World(witnesses=1)
     own = {
         "sponsor": (key.author,),
-        "witnesses": (type(world.terms.witnesses[0])(key=key.author, owner="me"),),
+        "witnesses": (TermsWitness(key=key.author, owner="me"),),
         "groups": (Group(name="balloons", count=1, root=group_root([tags[0].entry])),),
         "conditions": (Condition(stage=0, count=Count.DISTINCT_TAGS, least=1),),
-        "budget": 400_000,
-        "stages": (SCAN_STAGE,),
+        "budget": 500_000,
+        "stages": (SCAN_STAGE, *stages),
     }
     terms = World(witnesses=1, balloons=1, changes=own).terms
     rows = [(tag.entry, tag.serial_keys()) for tag in tags]
@@ -106,7 +121,7 @@ async def make_campaign(sponsor: Player):
     return make_serial(key, tags[0].entry, 0, tags[0].secrets[0])
 
 
-async def test_publish_invite_join_scan_witness_close_claim():
+async def test_publish_invite_join_scan_witness_close_claim() -> None:
     clock = HandClock()
     sponsor = Player("shop", "merchant", clock)
     alice = Player("alice", "resident", clock)
@@ -151,7 +166,7 @@ async def test_publish_invite_join_scan_witness_close_claim():
     assert [one["actor"] for one in why["accepted"]] == [why["people"][0]["author"]]
 
 
-async def test_a_restarted_library_follows_again():
+async def test_a_restarted_library_follows_again() -> None:
     clock = HandClock()
     sponsor = Player("shop", "merchant", clock)
     await sponsor.feeds.open()
@@ -164,3 +179,50 @@ async def test_a_restarted_library_follows_again():
     await later.library.open()
     assert [one.title for one in later.library.entries] == ["ten red balloons"]
     assert later.library.find("p2pc").title == "ten red balloons"
+
+
+BUY = replace(
+    SCAN_STAGE,
+    id="buy",
+    act=Act.OUTCOME,
+    tags=None,
+    grade=5,
+    once=Once.NEVER,
+    reward=Reward(rule=Flat(first=0), amount=0, percent_bp=500, host_bp=0, back_bp=0),
+)
+
+
+async def test_a_purchase_by_card_pays_its_percentage_once() -> None:
+    clock = HandClock()
+    shop, alice = (
+        Player("shop", "merchant", clock),
+        Player("alice", "resident", clock),
+    )
+    for player in (shop, alice):
+        await player.feeds.open()
+        await player.library.open()
+    code = await make_campaign(shop, (BUY,))
+    await alice.acts.join(await shop.acts.invite(await shop.view(), uses=1))
+    await carry(shop, alice)
+    await alice.acts.scan(read_code(code))
+    card = await alice.acts.show_card(await alice.view(), None)
+    for _twice in range(2):
+        await shop.acts.outcome(
+            await shop.view(), author=card.author, amount=12_800, card=card
+        )
+    with pytest.raises(Failure) as caught:
+        await alice.acts.outcome(await alice.view(), author=card.author, amount=1)
+    assert caught.value.reason == "not-a-merchant"
+    await carry(shop, alice)
+    await shop.witness.tend(await shop.view())
+    clock.ms = (await shop.view()).terms.rounds[0].final_from
+    await shop.witness.tend(await shop.view())
+    await shop.books.close(await shop.view())
+    await carry(shop, alice)
+    view = await alice.view()
+    why = documents.explanation(view, alice.books.verify(view), card.author)
+    assert [(one["stage"], one["pool"]) for one in why["accepted"]] == [
+        ("find", 400_000),
+        ("buy", 640),
+    ]
+    assert [one["reason"] for one in why["refused"]] == ["grade"]
