@@ -149,7 +149,7 @@ def _ended(error: BaseException, *, as_json: bool) -> int:
         case BrokenPipeError():
             raise error
         case Exception() if not os.environ.get("P2PNODE_DEBUG"):
-            failed = _failure(error)
+            failed = _failure(error).translated(_)
             if as_json:
                 output.as_json(failed.document())
             else:

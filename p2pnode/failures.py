@@ -7,7 +7,7 @@ sends it as a JSON document, the CLI prints it and derives its exit code from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 FORMAT: Final = "p2pnode.error/1"
@@ -34,8 +34,16 @@ TOO_SLOW: Final = 504
 """It was reached and did not answer in time: exit code 4."""
 
 
+RESERVED: Final = ("self", "reason", "message", "expected", "cure", "status")
+"""What no fact is called."""
+
+
 class Failure(Exception):
     """Something did not work, in words for a person and a reason for a program.
+
+    The words are templates with the facts beside them, so that `cli` can look
+    them up in the person's language before the facts are filled in; it finds
+    them all in the calls of this class.
 
     Attributes:
         reason: stable kebab-case word; never renamed, never translated.
@@ -43,6 +51,8 @@ class Failure(Exception):
         expected: what would have been right; may be empty.
         cure: what to do, best a command; may be empty.
         status: one of the HTTP statuses above.
+        templates: message, expected and cure before the facts were filled in.
+        facts: what `{names}` in the templates stand for.
     """
 
     def __init__(
@@ -52,30 +62,56 @@ class Failure(Exception):
         expected: str = "",
         cure: str = "",
         status: int = REFUSED,
+        **facts: object,
     ) -> None:
-        super().__init__(message)
         self.reason = reason
-        self.message = message
-        self.expected = expected
-        self.cure = cure
+        self.templates = (message, expected, cure)
+        self.facts = facts
+        self.message, self.expected, self.cure = (
+            _filled(template, facts) for template in self.templates
+        )
         self.status = status
+        super().__init__(self.message)
 
-    def document(self) -> dict[str, str]:
-        """Return the `p2pnode.error/1` document."""
-        return {
+    def document(self) -> dict[str, object]:
+        """Return the `p2pnode.error/1` document, with templates if it has facts."""
+        words: dict[str, object] = {
             "format": FORMAT,
             "reason": self.reason,
             "message": self.message,
             "expected": self.expected,
             "cure": self.cure,
         }
+        if self.facts:
+            words["templates"] = list(self.templates)
+            words["facts"] = {name: str(fact) for name, fact in self.facts.items()}
+        return words
 
     @classmethod
     def from_document(cls, document: Mapping[str, object], status: int) -> Failure:
         """Rebuild a failure from a document; missing words stay empty."""
-        words = {
-            key: str(document.get(key, ""))
-            for key in ("reason", "message", "expected", "cure")
-        }
-        words["reason"] = words["reason"] or "internal"
-        return cls(**words, status=status)
+        reason = str(document.get("reason") or "internal")
+        words = [str(document.get(key, "")) for key in ("message", "expected", "cure")]
+        templates, facts = document.get("templates"), document.get("facts")
+        if isinstance(templates, list) and isinstance(facts, dict):
+            told = {name: fact for name, fact in facts.items() if name not in RESERVED}
+            return cls(reason, *map(str, templates[:3]), status=status, **told)
+        return cls(reason, *words, status=status)
+
+    def translated(self, translate: Callable[[str], str]) -> Failure:
+        """Return the failure with its sentences in another language."""
+        message, expected, cure = (
+            _filled(translate(template), self.facts) if template else ""
+            for template in self.templates
+        )
+        return Failure(self.reason, message, expected, cure, self.status)
+
+
+def _filled(template: str, facts: Mapping[str, object]) -> str:
+    """Fill in the facts; a template that does not fit them stays as it is."""
+    if not facts:
+        return template
+    try:
+        return template.format(**facts)
+    except (KeyError, IndexError, ValueError):
+        return template

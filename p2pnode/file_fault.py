@@ -23,8 +23,6 @@ class FileFault(Failure):
         file: its name as the person gave it; empty for text.
         line: 1-based; 0: the file as a whole.
         key: dotted path of the key that is wrong; empty: none.
-        templates: message, expected and cure before the facts were filled in.
-        facts: what `{names}` in the templates stand for.
     """
 
     def __init__(
@@ -37,13 +35,10 @@ class FileFault(Failure):
         status: int = REFUSED,
         **facts: object,
     ) -> None:
-        self.templates = (message, expected, cure)
-        self.facts = facts
         self.file = ""
         self.line = 0
         self.key = ""
-        filled = [template.format(**facts) for template in self.templates]
-        super().__init__(reason, filled[0], filled[1], filled[2], status)
+        super().__init__(reason, message, expected, cure, status, **facts)
 
     def at(self, file: str, line: int = 0, key: str = "") -> FileFault:
         """Say where it is, in front of the message too; return the fault."""
@@ -59,10 +54,6 @@ class FileFault(Failure):
 
     def translated(self, translate: Callable[[str], str]) -> Failure:
         """Return the failure with its sentences in another language."""
-        message, expected, cure = (
-            translate(template).format(**self.facts) if template else ""
-            for template in self.templates
-        )
-        return Failure(
-            self.reason, f"{self.place}{message}", expected, cure, self.status
-        )
+        plain = super().translated(translate)
+        message = f"{self.place}{plain.message}"
+        return Failure(self.reason, message, plain.expected, plain.cure, self.status)

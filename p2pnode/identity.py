@@ -116,9 +116,10 @@ def load(home: Path, passphrase: str | None = None) -> Identity:
         if os.name == "posix" and path.stat().st_mode & 0o077:
             raise Failure(
                 "keys-too-open",
-                f"Other accounts of this machine can read {path}.",
+                "Other accounts of this machine can read {path}.",
                 "A file that only its owner can read.",
-                f"chmod 600 {path}",
+                "chmod 600 {path}",
+                path=path,
             )
         document = json.loads(path.read_text("utf-8"))
         if document["format"] != FORMAT or document["role"] not in ROLES:
@@ -130,9 +131,10 @@ def load(home: Path, passphrase: str | None = None) -> Identity:
     except FileNotFoundError:
         raise Failure(
             "not-initialised",
-            f"There is no node in {home} yet.",
+            "There is no node in {home} yet.",
             "A data folder with keys.",
             "Create it with: p2pnode init",
+            home=home,
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise _damaged(path) from None
@@ -166,25 +168,29 @@ def _write_once(home: Path, text: str) -> None:
     except FileExistsError:
         raise Failure(
             "already-initialised",
-            f"There is a node in {home} already.",
+            "There is a node in {home} already.",
             "A folder without keys.",
             "Use it with: p2pnode run, or choose another folder in P2PNODE_HOME.",
+            home=home,
         ) from None
     except OSError as error:
         raise Failure(
             "folder-not-writable",
-            f"{home} cannot be written: {error.strerror}.",
+            "{home} cannot be written: {why}.",
             "A folder on a disk with room, that this account may write.",
             "Choose another folder in P2PNODE_HOME.",
+            home=home,
+            why=error.strerror,
         ) from None
 
 
 def _damaged(path: Path) -> Failure:
     return Failure(
         "keys-damaged",
-        f"{path} cannot be read as this node's keys.",
+        "{path} cannot be read as this node's keys.",
         "The file that p2pnode init wrote.",
         "Restore it from a backup. Never make a new one over it.",
+        path=path,
     )
 
 
@@ -237,8 +243,9 @@ def read_passphrase(file: str | None) -> str | None:
     if not lines or not lines[0]:
         raise Failure(
             "no-passphrase",
-            f"There is no passphrase in {file}.",
+            "There is no passphrase in {file}.",
             "A text file whose first line is the passphrase.",
+            file=file,
         )
     return lines[0]
 

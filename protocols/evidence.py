@@ -273,12 +273,11 @@ def _entry(
             time = counting[one][1]
             if not steps or time > steps[-1][1]:
                 steps.append((first + place, time))
-        if len(steps) > STEPS_MAX:
-            seq = steps[STEPS_MAX][0] - 1
+        last = seq if len(steps) <= STEPS_MAX else steps[STEPS_MAX][0] - 1
         return CutEntry(
             author=author,
-            seq=seq,
-            id=ids[seq - first],
+            seq=last,
+            id=ids[last - first],
             steps=tuple(steps[:STEPS_MAX]),
         )
     return None

@@ -6,13 +6,35 @@ and closes start from real bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from protocols.claims import Enter, Kind, Part, Scan, Seen, Tags, TermsClaim
-from protocols.feed import Head
-from protocols.join import Invite, Join, make_join, sign_invite
+from protocols.claims import (
+    Attest,
+    Enter,
+    Erase,
+    Fork,
+    Kind,
+    Outcome,
+    Part,
+    Reversal,
+    Scan,
+    Seen,
+    Tags,
+    TermsClaim,
+)
+from protocols.feed import Head, prove_fork
+from protocols.join import (
+    Card,
+    Invite,
+    Join,
+    make_continue,
+    make_join,
+    sign_card,
+    sign_invite,
+)
 from protocols.keys import (
     AuthorKey,
     RecordId,
@@ -22,7 +44,7 @@ from protocols.keys import (
     network_id,
     witness_scope,
 )
-from protocols.record import NO_BACKLINK, Record, sign_record
+from protocols.record import NO_BACKLINK, Record, sign_record, without_parts
 from protocols.settlement.close import Closing, close_claim, parts
 from protocols.settlement.verify import Evidence, declare, declared_chain
 from protocols.tags.entry import (
@@ -34,6 +56,7 @@ from protocols.tags.entry import (
     sign_serial,
     tag_id,
 )
+from protocols.tags.entry import Evidence as TagEvidence
 from protocols.terms import (
     Act,
     Caps,
@@ -271,6 +294,107 @@ class World:
             evidence=evidence,
         )
         return self.write(key, Kind.SCAN, claim)
+
+    def go_on(self, device: str, name: str, join: Record) -> Record:
+        """Let `device` be a further key of the person `name`, who joined so."""
+        key = key_of(device)
+        root = key_of(name)
+        claim = make_continue(root, join.claim(), key.author, salt_of(device))
+        return self.write(key, Kind.CONTINUE, claim)
+
+    def tags(
+        self,
+        group: str,
+        entries: Sequence[TagEntry],
+        keys: Sequence[Sequence[bytes] | None] | None = None,
+        **more: Any,
+    ) -> Record:
+        """Let the sponsor list tags, each with its one-time keys, if any."""
+        lists = keys or [None] * len(entries)
+        tags = tuple(
+            (entry, None if own is None else tuple(own))
+            for entry, own in zip(entries, lists, strict=True)
+        )
+        fields = {"offset": 0, "revoked": (), **more}
+        claim = Tags(salt=salt_of(group, self.now), group=group, tags=tags, **fields)
+        return self.write(self.sponsor, Kind.TAGS, claim)
+
+    def read(
+        self, name: str, entry: TagEntry, evidence: TagEvidence, stage: int = 0
+    ) -> Record:
+        """Let `name` scan this tag with this evidence."""
+        claim = Scan(
+            salt=salt_of(name, self.now),
+            stage=stage,
+            tag=tag_id(entry),
+            evidence=evidence,
+        )
+        return self.write(key_of(name), Kind.SCAN, claim)
+
+    def card(self, name: str, nonce: bytes = b"nonce  1") -> Card:
+        """The member card code of `name`."""
+        return sign_card(key_of(name), NETWORK, self.scope, self.now, nonce)
+
+    def attest(self, signer: str, name: str, act: Record, **how: Any) -> Record:
+        """Let `signer` stand behind an act of `name`."""
+        fields = {"stage": None, "amount": 0, "card": None, **how}
+        claim = Attest(
+            salt=salt_of(signer, self.now),
+            author=key_of(name).author,
+            act=act.id,
+            **fields,
+        )
+        return self.write(key_of(signer), Kind.ATTEST, claim)
+
+    def outcome(self, signer: str, name: str, amount: int, **how: Any) -> Record:
+        """Let `signer` say that `name` bought for this amount."""
+        fields = {"stage": 0, "after": (), "card": None, **how}
+        claim = Outcome(
+            salt=salt_of(signer, self.now),
+            author=key_of(name).author,
+            amount=amount,
+            **fields,
+        )
+        return self.write(key_of(signer), Kind.OUTCOME, claim)
+
+    def reverse(self, signer: str, outcome: Record, amount: int) -> Record:
+        """Let `signer` refund a part of an outcome."""
+        claim = Reversal(
+            salt=salt_of(signer, self.now), outcome=outcome.id, amount=amount
+        )
+        return self.write(key_of(signer), Kind.REVERSAL, claim)
+
+    def erase(self, name: str, record: Record) -> Record:
+        """Let `name` ask for the claim of her record to be dropped."""
+        claim = Erase(salt=salt_of(name, self.now), record=record.id, claim=True)
+        return self.write(key_of(name), Kind.ERASE, claim)
+
+    def drop_claim(self, record: Record) -> None:
+        """Forget a record's claim, as nodes do after an erase."""
+        at = self.records.index(record)
+        self.records[at] = without_parts(record, claim=True, note=True)
+
+    def fork(self, name: str, kind: Kind, claim: Any) -> Record:
+        """Let `name` sign another record at the place of her head."""
+        head = self.heads[self.scope, key_of(name).author]
+        (last,) = [r for r in self.records if r.id == head.id]
+        below = Head(last.seq - 1, last.header.backlink) if last.seq else None
+        return self.write(key_of(name), kind, claim, after=below)
+
+    def report_fork(self, one: Record, other: Record) -> list[Record]:
+        """Let every witness publish the proof of a fork."""
+        proof = prove_fork(one, other)
+        claim = Fork(
+            salt=salt_of("fork", one.id),
+            header_a=proof.header_a,
+            signature_a=proof.signature_a,
+            header_b=proof.header_b,
+            signature_b=proof.signature_b,
+        )
+        scope = witness_scope(self.scope)
+        return [
+            self.write(key, Kind.FORK, claim, scope=scope) for key in self.witness_keys
+        ]
 
     def enter(self, key: SigningKey) -> Record:
         """Let a named key begin its feed."""

@@ -29,11 +29,11 @@ class FolderInUse(Failure):
     def __init__(self, home: Path, pid: int) -> None:
         super().__init__(
             "folder-in-use",
-            f"Another node (process {pid}) runs on {home}."
-            if pid
-            else f"Another node runs on {home}.",
+            "Another node (process {pid}) runs on {home}.",
             "One node per data folder.",
             "Use the running one, stop it, or give this one another P2PNODE_HOME.",
+            home=home,
+            pid=pid or "?",
         )
         self.pid = pid
 

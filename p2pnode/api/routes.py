@@ -401,8 +401,9 @@ def _unhex(value: str, size: int | None) -> bytes:
 def _bad_field(field: str, expected: str) -> Failure:
     return Failure(
         "bad-field",
-        f"The request's field {field} is missing or wrong.",
+        "The request's field {field} is missing or wrong.",
         expected,
         "Use the p2pnode command of the same version as the node.",
         BAD_REQUEST,
+        field=field,
     )

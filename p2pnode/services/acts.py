@@ -176,8 +176,9 @@ class Acts:
             raise Failure(
                 "wrong-network",
                 "The invite is for another network than this node's.",
-                f"An invite made on the network {identity.network}.",
+                "An invite made on the network {network}.",
                 "Make a node for that network: p2pnode init --network NAME",
+                network=identity.network,
             )
         if link.invite.expires_ms <= self.clock.now_ms():
             raise Failure(
@@ -376,9 +377,10 @@ def _stage_index(terms: Terms, group: str, stage: str) -> int:
             return index
     raise Failure(
         "no-such-stage",
-        f"No stage {stage} scans the tags {group}.".replace("  ", " "),
+        "No such stage scans the tags {group}.",
         "A stage of the terms whose act is a scan of these tags.",
         "See p2pnode campaign show.",
+        group=group,
     )
 
 
@@ -388,9 +390,10 @@ def _find_stage(terms: Terms, act: Act, stage: str) -> int:
             return index
     raise Failure(
         "no-such-stage",
-        f"The terms have no stage {stage} for this act.".replace("  ", " "),
-        f"A stage whose act is {act.name.lower()}.",
+        "The terms have no such stage for this act.",
+        "A stage whose act is {act}.",
         "See p2pnode campaign show.",
+        act=act.name.lower(),
     )
 
 

@@ -114,7 +114,9 @@ class Books:
         before, previous = _chain(view)
         number = number or self._closable(view, before)
         if before and number <= before[-1].round:
-            raise Failure("already-closed", f"Round {number} is closed already.")
+            raise Failure(
+                "already-closed", "Round {round} is closed already.", round=number
+            )
         try:
             closing = declare(view.terms, number, before, view.evidence)
         except Incomplete as error:
@@ -153,15 +155,20 @@ class Books:
         if have < view.terms.quorum:
             return Failure(
                 "waits-for-finals",
-                f"Round {number} waits for finals of {', '.join(silent)}.",
-                f"{view.terms.quorum} finals; {have} are here.",
+                "Round {round} waits for finals of {owners}.",
+                "{quorum} finals; {have} are here.",
                 "Wait until their time has come, and that those shops' nodes run.",
+                round=number,
+                owners=", ".join(silent),
+                quorum=view.terms.quorum,
+                have=have,
             )
         return Failure(
             "incomplete",
-            f"{len(error.missing)} records that the finals name are not here yet.",
+            "{count} records that the finals name are not here yet.",
             "All records under the cut.",
             "Wait for neighbours to bring them, then close again.",
+            count=len(error.missing),
         )
 
     async def lines(self) -> list[Line]:
@@ -259,8 +266,9 @@ def _chain(view: View) -> tuple[list[Declared], Record | None]:
     except Incomplete as error:
         raise Failure(
             "incomplete",
-            f"Lists of the closes so far are not here: {error}.",
+            "Lists of the closes so far are not here: {why}.",
             cure="Wait for neighbours to bring them.",
+            why=error,
         ) from None
 
 

@@ -49,10 +49,12 @@ class FeedStopped(Failure):
     def __init__(self, scope: Scope, author: AuthorKey) -> None:
         super().__init__(
             "feed-stopped",
-            f"The feed of {author.hex()[:16]} in {scope.hex()[:16]} is stopped: "
-            "a record by this key came from outside.",
+            "The feed of {author} in {scope} is stopped:"
+            " a record by this key came from outside.",
             "A feed that only this node signs.",
             "Continue with another key; this one is on two machines or restored.",
+            author=author.hex()[:16],
+            scope=scope.hex()[:16],
         )
 
 

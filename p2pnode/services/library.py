@@ -125,16 +125,18 @@ class Library:
         if not found:
             raise Failure(
                 "unknown-campaign",
-                f"This node follows no campaign {name}.",
+                "This node follows no campaign {name}.",
                 "The id of a campaign that `p2pnode campaign list` shows.",
                 "Join by an invite link, or p2pnode campaign follow ID.",
                 NOT_FOUND,
+                name=name,
             )
         raise Failure(
             "several-campaigns",
-            f"This node follows {len(found)} campaigns that could be meant.",
+            "This node follows {count} campaigns that could be meant.",
             "The id of one campaign, or as much of it as makes it the only one.",
             "See p2pnode campaign list.",
+            count=len(found),
         )
 
     async def view(self, campaign: Scope) -> View:
@@ -195,9 +197,10 @@ class Library:
         if key is None:
             raise Failure(
                 "not-joined",
-                f"This node takes no part in {view.terms.title}.",
+                "This node takes no part in {title}.",
                 "An invite link that was used here.",
                 "p2pnode campaign join LINK",
+                title=view.terms.title,
             )
         return key
 

@@ -97,10 +97,11 @@ class Neighbours:
         if name is None or name == self._network.peer_id:
             raise Failure(
                 "bad-address",
-                f"{address!r} is not the address of another node.",
+                "{address} is not the address of another node.",
                 "An address that ends in /p2p/ and a peer id.",
                 "Copy it from what the other node prints when it starts.",
                 BAD_REQUEST,
+                address=address,
             )
         peer = self.peers.learn(name, [address])
         peer.fixed, peer.failures, peer.dial_at = True, 0, 0.0
@@ -144,10 +145,11 @@ class Neighbours:
                 return round(1000 * await link.ping(self._rng.token(8)))
         raise Failure(
             "no-answer",
-            f"{name} does not answer." if link else f"{name} is not connected.",
+            "{peer} is not connected, or does not answer.",
             "A connected peer.",
             "See `p2pnode peer list`.",
             UNREACHABLE,
+            peer=name,
         )
 
     def listing(self) -> list[dict[str, Any]]:
@@ -303,8 +305,9 @@ class Neighbours:
 def _unknown(name: PeerId) -> Failure:
     return Failure(
         "unknown-peer",
-        f"This node does not know the peer {name}.",
+        "This node does not know the peer {peer}.",
         "A peer id from the list of peers.",
         "See `p2pnode peer list`.",
         NOT_FOUND,
+        peer=name,
     )

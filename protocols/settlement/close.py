@@ -6,7 +6,7 @@ that names their roots, so whoever holds the feed holds the lists.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from protocols.claims import Close, Kind, Part

@@ -33,18 +33,24 @@ class ActFacts:
     stage_index: int
     stage: Stage | None
     person: Person | None
-    row: Row | None
-    """A scan's evidence row."""
-    tag: KnownTag | None
-    """The scan's tag, or of the scan that an outcome is bound through."""
-    amount: int
     grade: int
-    act_time: int
+    row: Row | None = None
+    """A scan's evidence row."""
+    tag: KnownTag | None = None
+    """The scan's tag, or of the scan that an outcome is bound through."""
+    amount: int = 0
 
     @property
     def id(self) -> RecordId:
         """The act's record id."""
         return self.item.record.id
+
+    @property
+    def act_time(self) -> int:
+        """When the act happened, in ms: a scan's stands in its row."""
+        if self.row is not None:
+            return self.row.act_time
+        return self.item.act_time(0 if self.stage is None else self.stage.late_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,53 +126,48 @@ class Judge:
         record = item.record
         if record.kind == Kind.SCAN:
             row = self.rows[record.id]
-            tag = self.book.tags.get(TagId(row.tag))
-            grade = self._scan_grade(row)
-            return self._make(item, row.stage, record.author, row, tag, 0, grade)
+            return ActFacts(
+                item=item,
+                stage_index=row.stage,
+                stage=self._stage(row.stage),
+                person=self.admission.by_key.get(record.author),
+                grade=self._scan_grade(row),
+                row=row,
+                tag=self.book.tags.get(TagId(row.tag)),
+            )
         if record.kind == Kind.JOIN:
             index = self._join_stage()
             if index is None:
                 return None
-            grade = 5 if record.id in self.bindings.attested else 0
-            return self._make(item, index, record.author, None, None, 0, grade)
+            return ActFacts(
+                item=item,
+                stage_index=index,
+                stage=self._stage(index),
+                person=self.admission.by_key.get(record.author),
+                grade=5 if record.id in self.bindings.attested else 0,
+            )
         if record.kind not in (Kind.OUTCOME, Kind.ATTEST):
             return None
         claim = record.claim()
         if claim.stage is None:
             return None
-        grade = self._word_grade(item, claim.stage, claim.amount)
         scan = self.bindings.bound.get(record.id)
         tag = None
         if scan is not None and scan in self.rows:
             tag = self.book.tags.get(TagId(self.rows[scan].tag))
-        return self._make(
-            item, claim.stage, claim.author, None, tag, claim.amount, grade
-        )
-
-    def _make(
-        self,
-        item: Counted,
-        index: int,
-        author: AuthorKey,
-        row: Row | None,
-        tag: KnownTag | None,
-        amount: int,
-        grade: int,
-    ) -> ActFacts:
-        stages = self.terms.stages
-        stage = stages[index] if index < len(stages) else None
-        late_ms = 0 if stage is None else stage.late_ms
         return ActFacts(
             item=item,
-            stage_index=index,
-            stage=stage,
-            person=self.admission.by_key.get(author),
-            row=row,
+            stage_index=claim.stage,
+            stage=self._stage(claim.stage),
+            person=self.admission.by_key.get(claim.author),
+            grade=self._word_grade(item, claim.stage, claim.amount),
             tag=tag,
-            amount=amount,
-            grade=grade,
-            act_time=row.act_time if row is not None else item.act_time(late_ms),
+            amount=claim.amount,
         )
+
+    def _stage(self, index: int) -> Stage | None:
+        stages = self.terms.stages
+        return stages[index] if index < len(stages) else None
 
     def _join_stage(self) -> int | None:
         stages = enumerate(self.terms.stages)
@@ -267,7 +268,7 @@ class Judge:
         refunded = act.amount > 0 and gone >= act.amount
         return Reason.GRADE if refunded or act.grade < stage.grade else None
 
-    def _bound(self, act: ActFacts, stage: Stage) -> Reason | None:
+    def _bound(self, act: ActFacts, _: Stage) -> Reason | None:
         needs = act.item.record.kind in (Kind.OUTCOME, Kind.ATTEST)
         free = needs and act.id not in self.bindings.bound
         return Reason.NOT_BOUND if free else None
@@ -320,7 +321,7 @@ class Judge:
         full = self.ledger.windows.get(key, 0) >= stage.per_window
         return Reason.PER_WINDOW if full else None
 
-    def _velocity(self, act: ActFacts, stage: Stage) -> Reason | None:
+    def _velocity(self, act: ActFacts, _: Stage) -> Reason | None:
         interval = self.terms.limits.place_interval_ms
         if not interval or act.row is None or act.person is None:
             return None
@@ -330,14 +331,14 @@ class Judge:
                 return Reason.VELOCITY
         return None
 
-    def _day_limit(self, act: ActFacts, stage: Stage) -> Reason | None:
+    def _day_limit(self, act: ActFacts, _: Stage) -> Reason | None:
         most = self.terms.limits.per_person_per_day
         if not most or act.person is None:
             return None
         day = (act.person.root, self._day(act.act_time))
         return Reason.DAY if self.ledger.days.get(day, 0) >= most else None
 
-    def _merchant_cap(self, act: ActFacts, stage: Stage) -> Reason | None:
+    def _merchant_cap(self, act: ActFacts, _: Stage) -> Reason | None:
         party = self.terms.party(act.item.record.author)
         if act.item.record.kind != Kind.OUTCOME or party is None:
             return None

@@ -29,7 +29,8 @@ def shares(rule: Rule, members: int) -> list[Fraction]:
             return [Fraction(0)] * (members - 1) + [Fraction(1)]
         case Halving():
             return [Fraction(1, 2 ** (members - k + 1)) for k in range(1, members + 1)]
-    raise ProtocolError(Reason.BAD_TERMS, f"rule {rule.tag} is reserved")
+        case _:
+            raise ProtocolError(Reason.BAD_TERMS, f"rule {rule.tag} is reserved")
 
 
 def is_paid(rule: Rule) -> bool:
