@@ -135,6 +135,14 @@ class StoreDamaged(Exception):
         self.record_id = record_id
 
 
+class StoreTooNew(Exception):
+    """The file was written by a newer p2pnode; it was left as it is."""
+
+
+class StoreInUse(Exception):
+    """Another process has the file open."""
+
+
 class Store(Protocol):
     """Durable records, fork proofs and a little local state.
 
@@ -207,6 +215,9 @@ class Store(Protocol):
 
     async def counts(self) -> dict[str, int]:
         """For status: `records`, `feeds` and `bytes` held, branches included."""
+
+    async def doubted(self) -> None:
+        """Return once a commit's outcome is unknown: it must be opened again."""
 
     async def close(self) -> None:
         """Release the file; further calls raise StoreInDoubt."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof, Head, check_next, prove_fork
+from protocols.genesis import check_genesis
 from protocols.limits import RECORD_MAX
 from protocols.record import NO_BACKLINK, Record, check_signature
 
@@ -130,7 +131,8 @@ class Intake:
         """Judge one record; return whether the feed's next is worth judging.
 
         Raises:
-            ProtocolError: BAD_SIGNATURE, or FORK for the place of a known fork.
+            ProtocolError: BAD_SIGNATURE, FORK for the place of a known fork, or
+                why a feed cannot begin like this.
         """
         state = self._state(feed)
         if record.seq < state.next_seq:
@@ -142,6 +144,8 @@ class Intake:
         except ProtocolError as error:
             return self._gap(feed, record, error.reason)
         check_signature(record)
+        if record.seq == 0:
+            check_genesis(record)
         self._accept(feed, record)
         return True
 

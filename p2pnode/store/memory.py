@@ -95,6 +95,7 @@ class MemoryStore(Store):
         self._forks: dict[Feed, ForkProof] = {}
         self._state: dict[str, bytes] = {}
         self._closed = False
+        self._doubt = trio.Event()
 
     def snapshot(self) -> Snapshot:
         """What it holds now, for comparison."""
@@ -105,6 +106,7 @@ class MemoryStore(Store):
     def reopen(self) -> None:
         """What a restarted node does first; the hooks stay."""
         self._closed = False
+        self._doubt = trio.Event()
 
     async def append(
         self,
@@ -204,6 +206,10 @@ class MemoryStore(Store):
             "bytes": sum(wire_size(held.record) for held in self._held.values()),
         }
 
+    async def doubted(self) -> None:
+        """Return once a commit's outcome is unknown; see `Store.doubted`."""
+        await self._doubt.wait()
+
     async def close(self) -> None:
         """Refuse further calls until `reopen`."""
         await trio.lowlevel.checkpoint()
@@ -225,6 +231,7 @@ class MemoryStore(Store):
                 hook(call)
         except StoreInDoubt:
             self._closed = True
+            self._doubt.set()
             raise
 
     def _feeds_of(self, scope: Scope) -> list[tuple[AuthorKey, dict[int, RecordId]]]:

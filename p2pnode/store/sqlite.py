@@ -9,8 +9,8 @@ error is in doubt, not failed: the store closes and touches nothing more; what
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -24,6 +24,8 @@ from p2pnode.ports import (
     StoreDamaged,
     StoreFull,
     StoreInDoubt,
+    StoreInUse,
+    StoreTooNew,
 )
 from p2pnode.store import rows
 from p2pnode.store.rows import Batch
@@ -53,14 +55,6 @@ PRAGMA secure_delete = ON;
 PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -16384;
 """
-
-
-class StoreTooNew(Exception):
-    """The file was written by a newer p2pnode; it was left as it is."""
-
-
-class StoreInUse(Exception):
-    """Another process has the file open."""
 
 
 async def open_store(path: Path, *, vfs: str | None = None) -> SqliteStore:
@@ -94,6 +88,7 @@ class SqliteStore(Store):
         self._database = database
         self._worker = worker
         self._closed = False
+        self._doubt = trio.Event()
         self._copying = trio.Lock()
 
     @property
@@ -202,6 +197,10 @@ class SqliteStore(Store):
                 with trio.CancelScope(shield=True):
                     await self._worker.call(lambda: copy.finish(keep=done))
 
+    async def doubted(self) -> None:
+        """Return once a commit's outcome is unknown; see `Store.doubted`."""
+        await self._doubt.wait()
+
     async def close(self) -> None:
         """Move the WAL into the file and release it; safe to call twice.
 
@@ -221,11 +220,22 @@ class SqliteStore(Store):
 
     async def _call(self, function: Callable[[], T]) -> T:
         self._refuse_closed()
-        return await self._worker.call(function)
+        with self._doubting():
+            return await self._worker.call(function)
 
     async def _write(self, batch: Batch) -> None:
         self._refuse_closed()
-        await self._worker.write(batch)
+        with self._doubting():
+            await self._worker.write(batch)
+
+    @contextmanager
+    def _doubting(self) -> Iterator[None]:
+        """Tell who waits in `doubted` that a call left the store in doubt."""
+        try:
+            yield
+        except StoreInDoubt:
+            self._doubt.set()
+            raise
 
     def _refuse_closed(self) -> None:
         if self._closed:

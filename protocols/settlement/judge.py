@@ -365,7 +365,8 @@ class Judge:
 
     def _grant(self, act: ActFacts) -> None:
         stage, person, ledger = act.stage, act.person, self.ledger
-        assert stage is not None and person is not None
+        assert stage is not None
+        assert person is not None
         pool = min(self._pool(act, stage), ledger.budget_left)
         shares: tuple[Share, ...] = ()
         if stage.reward is not None:
@@ -464,7 +465,8 @@ def conditions_met(
 
 def _place(act: ActFacts) -> str:
     """The tag's place; a tag without one is a place of its own."""
-    assert act.row is not None and act.tag is not None
+    assert act.row is not None
+    assert act.tag is not None
     return act.tag.entry.place or act.row.tag.hex()
 
 

@@ -1,58 +1,32 @@
-"""How fast records become durable: `python -m tests.bench.store`."""
+"""How fast records become durable, without decoding or verifying them."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 import trio
 
 from p2pnode.store.sqlite import SqliteStore, open_store
-from protocols.claims import Announce, Kind
-from protocols.keys import Scope, Seed, SigningKey, network_id
-from protocols.record import NO_BACKLINK, Record, sign_record
+from protocols.record import Record
+from tests.bench.figures import Row, scaled
+from tests.bench.ingest import switching
+from tests.bench.records import SCOPE, make
 
-NETWORK = network_id("bench")
-SCOPE = Scope(b"\x01" * 32)
-FEED_RECORDS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One line of the table."""
-
-    name: str
-    records: int
-    commits: int
-    records_per_second: int
-
-
-def feed(number: int) -> list[Record]:
-    """A feed of small records, all of its own author."""
-    key = SigningKey(Seed(number.to_bytes(32, "big")))
-    records: list[Record] = []
-    backlink = NO_BACKLINK
-    for seq in range(FEED_RECORDS):
-        claim = Announce(salt=bytes(16), campaign=SCOPE, title=f"{seq}", link="")
-        record = sign_record(
-            key,
-            network=NETWORK,
-            scope=SCOPE,
-            seq=seq,
-            backlink=backlink,
-            time_ms=0,
-            kind=Kind.ANNOUNCE,
-            claim=claim,
-        )
-        records.append(record)
-        backlink = record.id
-    return records
+CASES: Final = (
+    # name, how many at once, records, whether another thread computes meanwhile
+    ("batches of 1", 1, 2_000, False),
+    ("batches of 16", 16, 8_000, False),
+    ("batches of 256", 256, 16_000, False),
+    ("64 tasks, 1 each", -64, 4_000, False),
+    ("another thread busy, batches of 1", 1, 400, True),
+    ("another thread busy, batches of 256", 256, 8_000, True),
+)
 
 
 @contextmanager
@@ -90,51 +64,37 @@ async def append_concurrently(
             nursery.start_soon(append_in_batches, store, records[start::tasks], 1)
 
 
-async def measure() -> list[Figure]:
+def measure(share: float) -> list[Row]:
     """Append in batches and from many tasks, then read it back."""
-    records = [record for number in range(800) for record in feed(number)]
-    cases = [
-        ("batches of 1", append_in_batches, 1, 2_000, False),
-        ("batches of 16", append_in_batches, 16, 16_000, False),
-        ("batches of 256", append_in_batches, 256, 16_000, False),
-        ("64 tasks, 1 each", append_concurrently, 64, 4_000, False),
-        ("busy, batches of 1", append_in_batches, 1, 100, True),
-        ("busy, batches of 256", append_in_batches, 256, 4_000, True),
-        ("busy, 64 tasks, 1 each", append_concurrently, 64, 1_000, True),
-    ]
-    figures = []
-    for name, append, size, count, load in cases:
+    records = make(scaled(16_000, share, 512))
+    with switching():
+        return trio.run(_measure, records, share)
+
+
+async def _measure(records: list[Record], share: float) -> list[Row]:
+    rows: list[Row] = []
+    for name, size, count, load in CASES:
+        some = records[: scaled(count, share, 64)]
         with tempfile.TemporaryDirectory() as folder, busy(on=load):
             store = await open_store(Path(folder, "node.db"))
             before, start = store.commits, time.perf_counter()
-            await append(store, records[:count], size)
-            seconds = time.perf_counter() - start
+            if size > 0:
+                await append_in_batches(store, some, size)
+            else:
+                await append_concurrently(store, some, -size)
+            rate = len(some) / (time.perf_counter() - start)
             commits = store.commits - before
-            figures.append(figure(name, count, commits, seconds))
+            rows.append(_row(name, rate, f"{commits:,} commits"))
             if name == "batches of 256":
                 start = time.perf_counter()
                 found = await store.scope_records(SCOPE)
-                seconds = time.perf_counter() - start
-                figures.append(figure("read the scope", len(found), 0, seconds))
+                rate = len(found) / (time.perf_counter() - start)
+                rows.append(_row("read a scope back", rate, "all at once"))
             await store.close()
-    return figures
+    return rows
 
 
-def figure(name: str, records: int, commits: int, seconds: float) -> Figure:
-    """A line of the table."""
-    return Figure(
-        name=name,
-        records=records,
-        commits=commits,
-        records_per_second=round(records / seconds),
+def _row(figure: str, rate: float, beside: str) -> Row:
+    return Row(
+        subject="store", figure=figure, value=rate, unit="records/s", beside=beside
     )
-
-
-def main() -> None:
-    """Print the table, one JSON object a line."""
-    for line in trio.run(measure):
-        print(json.dumps(asdict(line)))
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,9 @@ import logging
 import pytest
 import trio
 
+from p2pnode.failures import Failure
 from p2pnode.net.simulated import Weather
+from p2pnode.services.feeds import FeedStopped
 from p2pnode.services.neighbours import Manners
 from p2pnode.swarm.simulation import Village, simulate
 
@@ -68,3 +70,97 @@ def test_the_same_seed_gives_the_same_trace() -> None:
     first = simulate(7, partitioned, weather=ROUGH, manners=BRISK)
     assert first == simulate(7, partitioned, weather=ROUGH, manners=BRISK)
     assert len(first) > 100
+
+
+async def forked(village: Village) -> None:
+    """One key on two machines, far apart: both branches grow, then meet."""
+    await ring(village)
+    twin = village.villagers["n5"]
+    twin.key = village.villagers["n0"].key
+    await village.villagers["n0"].announce(village.scope, "the same beginning")
+    assert await village.agree(within_s=60)
+    village.world.partition([NAMES[:5], NAMES[5:]])
+    await trio.sleep(10)
+    await village.villagers["n0"].announce_many(village.scope, list("abcdefgh"))
+    await twin.announce_many(village.scope, list("12345"))
+    await trio.sleep(30)
+    village.world.heal()
+    assert await village.agree(within_s=200)
+    for villager in village.villagers.values():
+        (leaf,) = villager.feeds.frontier(village.scope).leaves()
+        assert (leaf.seq, leaf.forked) == (1, True)
+        (proof,) = await villager.store.forks(village.scope)
+        assert proof.seq == 1
+        with pytest.raises(FeedStopped):
+            await twin.announce(village.scope, "never again")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_forked_feed_becomes_one_proof_everywhere(seed: int) -> None:
+    simulate(seed, forked, weather=ROUGH, manners=BRISK)
+
+
+async def crashing(village: Village) -> None:
+    await ring(village)
+    for turn in range(6):
+        name = NAMES[(turn * 3) % 10]
+        await village.villagers[name].announce_many(village.scope, ["a", "b"])
+        store = await village.crash(name)
+        await trio.sleep(5)
+        back = await village.born(name, store)
+        await back.announce(village.scope, "I am back")
+    assert await village.agree(within_s=300)
+    assert await stores_equal(village)
+
+
+def test_crashes_lose_nothing() -> None:
+    simulate(5, crashing, weather=ROUGH, manners=BRISK)
+
+
+async def catching_up(village: Village) -> None:
+    """A node comes late; it meets all the others at once."""
+    for name in NAMES[:4]:
+        await village.born(name)
+    for name in NAMES[1:4]:
+        await village.introduce(name, "n0")
+    for name in NAMES[:4]:
+        for _ in range(10):
+            titles = [f"{i}" for i in range(100)]
+            await village.villagers[name].announce_many(village.scope, titles)
+    assert await village.agree(within_s=60)
+    await village.born("n9")
+    await village.introduce("n9", *NAMES[:4])
+    assert await village.agree(within_s=60)
+    assert await stores_equal(village)
+
+
+def test_a_late_node_catches_up() -> None:
+    simulate(3, catching_up)
+
+
+async def manners(village: Village) -> None:
+    for name in NAMES[:2]:
+        await village.born(name)
+    one, two = (village.villagers[name].neighbours for name in NAMES[:2])
+    await village.introduce("n0", "n1")
+    await village.introduce("n1", "n0")
+    await trio.sleep(5)
+    assert await one.ping("peer-n1") > 0
+    (entry,) = one.listing()
+    assert (entry["state"], entry["address"]) == ("connected", "/sim/n1/p2p/peer-n1")
+    assert entry["scopes"] == [{"scope": village.scope.hex(), "in_sync": True}]
+    await two.block("peer-n0")
+    await trio.sleep(60)
+    assert two.listing()[0]["state"] == "blocked"
+    assert not one.listing()[0]["connected"]
+    with pytest.raises(Failure):
+        await one.ping("peer-n1")
+    await two.unblock("peer-n0")
+    await trio.sleep(200)
+    assert one.listing()[0]["connected"]
+    with pytest.raises(Failure):
+        await one.add("/ip4/1.2.3.4/tcp/1")
+
+
+def test_ping_block_unblock() -> None:
+    simulate(1, manners)

@@ -19,7 +19,9 @@ SALT = bytes(range(32))
 Stand = tuple[int, bytes, bool]
 
 authors = st.integers(0, 400).map(lambda n: AuthorKey(sha256(b"%d" % n).digest()))
-stands = st.tuples(st.integers(0, 3), st.binary(min_size=32, max_size=32), st.booleans())
+stands = st.tuples(
+    st.integers(0, 3), st.binary(min_size=32, max_size=32), st.booleans()
+)
 feeds = st.dictionaries(authors, stands, max_size=300)
 
 

@@ -65,9 +65,7 @@ SAMPLES: list[Frame] = [
         start="",
         stop="0f",
         nodes=(Node(prefix="", mask=0b101, digests=bytes(2 * limits.DIGEST_SIZE)),),
-        buckets=(
-            Bucket(prefix="a", rows=(Row(name=bytes(12), seq=3, forked=True),)),
-        ),
+        buckets=(Bucket(prefix="a", rows=(Row(name=bytes(12), seq=3, forked=True),)),),
         heads=(HeadRow(feed=HANDLE, seq=1, forked=False),),
     ),
     Want(scope=SCOPE, ranges=(Range(feed=HANDLE, start=0, stop=2**53 - 1),)),
@@ -147,7 +145,10 @@ REFUSED: list[tuple[str, list[Value]]] = [
     ("scopes not ascending", [2, [bytes(16), bytes(16)]]),
     ("a prefix that is not hex", [3, SCOPE, True, HANDLE, "G", "", [], [], []]),
     ("digests without mask", [3, SCOPE, True, HANDLE, "", "", [["", 1, b""]], [], []]),
-    ("seq at the limit", [3, SCOPE, True, HANDLE, "", "", [], [], [[HANDLE, 2**53 - 1, False]]]),
+    (
+        "seq at the limit",
+        [3, SCOPE, True, HANDLE, "", "", [], [], [[HANDLE, 2**53 - 1, False]]],
+    ),
     ("signature of 63", [14, [["p", [], 1, bytes(63)]]]),
 ]
 

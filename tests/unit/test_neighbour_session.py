@@ -1,0 +1,364 @@
+"""Two sessions wired in memory, and one session against a liar."""
+
+from __future__ import annotations
+
+from collections import deque
+from hashlib import sha256
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocols import limits
+from protocols.claims import Announce, Kind
+from protocols.effects import Close, Effect, Ingest, Serve, ServeIds, Step
+from protocols.errors import Reason
+from protocols.feed import ForkProof
+from protocols.frontier import Frontier, Leaf
+from protocols.keys import (
+    AuthorKey,
+    RecordId,
+    Scope,
+    Seed,
+    SigningKey,
+    neighbourhood_scope,
+    network_id,
+)
+from protocols.neighbour import Session
+from protocols.record import NO_BACKLINK, Record, decode_record, sign_record
+from protocols.wire import (
+    Bye,
+    Card,
+    Compare,
+    Credit,
+    Found,
+    Goodbye,
+    Hello,
+    Nonce,
+    Push,
+    Range,
+    Records,
+    Scopes,
+    Want,
+    decode_frame,
+    encode_frame,
+)
+
+NETWORK = network_id("session")
+SCOPE = neighbourhood_scope(NETWORK, "one")
+OTHER = neighbourhood_scope(NETWORK, "two")
+KEYS = [SigningKey(Seed(sha256(b"%d" % i).digest())) for i in range(30)]
+CARD = Card(peer="p", addresses=(), time_ms=0, signature=b"")
+
+
+def chain(key: SigningKey, length: int) -> list[Record]:
+    made: list[Record] = []
+    for seq in range(length):
+        claim = Announce(salt=bytes(16), campaign=SCOPE, title=str(seq), link="")
+        record = sign_record(
+            key,
+            network=NETWORK,
+            scope=SCOPE,
+            seq=seq,
+            backlink=made[-1].id if made else NO_BACKLINK,
+            time_ms=seq,
+            kind=Kind.ANNOUNCE,
+            claim=claim,
+        )
+        made.append(record)
+    return made
+
+
+CHAINS = {key.author: chain(key, 6) for key in KEYS}
+
+
+class Side:
+    """A node with feeds in a dict that trusts every record it gets."""
+
+    def __init__(
+        self,
+        lengths: dict[AuthorKey, int],
+        *,
+        dialled: bool,
+        scopes: tuple[Scope, ...] = (SCOPE,),
+        network: str = "session",
+    ) -> None:
+        self.followed = scopes
+        self.feeds = {a: CHAINS[a][:n] for a, n in lengths.items() if n}
+        self.frontiers = {scope: Frontier() for scope in (SCOPE, OTHER)}
+        for author in self.feeds:
+            self._show(author)
+        self.session = Session(
+            network=network_id(network),
+            holdings=self,
+            dialled=dialled,
+            nonce=sha256(b"%d" % dialled).digest(),
+            card=CARD,
+        )
+        self.sent: list[bytes] = []
+        self.inbox: deque[bytes] = deque()
+        self.closed: Close | None = None
+        self.scopes_named: list[Scope] = []
+
+    def frontier(self, scope: Scope) -> Frontier:
+        return self.frontiers[scope]
+
+    def fork(self, scope: Scope, author: AuthorKey) -> ForkProof | None:
+        return None
+
+    def apply(self, step: Step) -> list[bytes]:
+        """Perform effects; return all frames to send, in order."""
+        frames = list(step.frames)
+        for effect in step.effects:
+            frames += self._do(effect)
+        self.sent += frames
+        return frames
+
+    def _do(self, effect: Effect) -> list[bytes]:
+        if isinstance(effect, Close):
+            self.closed = effect
+        elif isinstance(effect, Ingest):
+            return self._ingest([decode_record(data) for data in effect.records])
+        elif isinstance(effect, Serve):
+            found = self.feeds[effect.author][effect.start : effect.stop]
+            return self.session.serve(SCOPE, found, [effect.feed]).frames
+        elif isinstance(effect, ServeIds):
+            held = {r.id: r for feed in self.feeds.values() for r in feed}
+            found = [held[each] for each in effect.ids if each in held]
+            return self.session.found(SCOPE, found).frames
+        return []
+
+    def _ingest(self, records: list[Record]) -> list[bytes]:
+        frames: list[bytes] = []
+        new = False
+        for record in records:
+            feed = self.feeds.setdefault(record.author, [])
+            if record.seq == len(feed):
+                feed.append(record)
+                self._show(record.author)
+                new = True
+            elif record.seq > len(feed):
+                step = self.session.want(
+                    SCOPE, record.author, len(feed), record.seq + 1
+                )
+                frames += step.frames
+        return frames + self.session.ingested([SCOPE] if new else []).frames
+
+    def _show(self, author: AuthorKey) -> None:
+        last = self.feeds[author][-1]
+        self.frontiers[SCOPE].set(Leaf(author, last.seq, last.id))
+
+
+def talk(one: Side, two: Side, *steps: tuple[Side, Step]) -> None:
+    """Deliver frames both ways until nobody has more to say."""
+    sides = {id(one): two, id(two): one}
+    for side, step in steps:
+        sides[id(side)].inbox.extend(side.apply(step))
+    for _ in range(10_000):
+        side = one if one.inbox else two
+        if not side.inbox:
+            return
+        data = side.inbox.popleft()
+        sides[id(side)].inbox.extend(side.apply(side.session.receive(data)))
+    raise AssertionError("the sessions never fall silent")
+
+
+def met(one: Side, two: Side) -> None:
+    talk(one, two, (one, one.session.start()), (two, two.session.start()))
+
+
+lengths = st.fixed_dictionaries({key.author: st.integers(0, 6) for key in KEYS})
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths, lengths)
+def test_two_sides_agree(a: dict[AuthorKey, int], b: dict[AuthorKey, int]) -> None:
+    one, two = Side(a, dialled=True), Side(b, dialled=False)
+    met(one, two)
+    assert one.frontier(SCOPE).root == two.frontier(SCOPE).root
+    assert {x: len(f) for x, f in one.feeds.items()} == {
+        x: max(a[x], b[x]) for x in a if max(a[x], b[x])
+    }
+    assert one.session.in_sync(SCOPE)
+    assert all(len(frame) <= limits.FRAME_MAX for frame in one.sent + two.sent)
+
+
+def test_a_side_that_is_behind_is_asked_nothing() -> None:
+    full = dict.fromkeys(CHAINS, 6)
+    one, two = Side({}, dialled=True), Side(full, dialled=False)
+    met(one, two)
+    kinds = [type(decode_frame(frame)) for frame in two.sent]
+    assert Want not in kinds
+    assert len(one.feeds) == len(CHAINS)
+
+
+def test_pushed_records_arrive_and_a_gap_is_filled() -> None:
+    author = KEYS[0].author
+    one, two = Side({author: 6}, dialled=True), Side({author: 6}, dialled=False)
+    met(one, two)
+    two.feeds[author] = CHAINS[author][:2]
+    two._show(author)
+    talk(one, two, (one, one.session.push(CHAINS[author][5:])))
+    assert len(two.feeds[author]) == 6
+
+
+def test_records_are_found_by_id() -> None:
+    author = KEYS[0].author
+    one, two = Side({}, dialled=True), Side({author: 3}, dialled=False)
+    met(one, two)
+    wanted = CHAINS[author][1].id
+    talk(one, two, (one, one.session.want_ids(SCOPE, [wanted, RecordId(bytes(32))])))
+    found = [decode_frame(frame) for frame in two.sent]
+    assert sum(isinstance(frame, Found) for frame in found) == 1
+
+
+def test_a_scope_is_named_only_to_who_knows_it() -> None:
+    one = Side({KEYS[0].author: 2}, dialled=True, scopes=(OTHER, SCOPE))
+    two = Side({}, dialled=False, scopes=(OTHER,))
+    met(one, two)
+    assert one.session.shared == two.session.shared == (OTHER,)
+    assert not any(SCOPE in frame for frame in one.sent)
+    two.followed = tuple(sorted((OTHER, SCOPE)))
+    talk(one, two, (two, two.session.follow()))
+    assert one.session.shared == two.session.shared == two.followed
+    assert two.frontier(SCOPE).root == one.frontier(SCOPE).root
+
+
+def test_echoing_the_hashes_shows_no_knowledge() -> None:
+    one = Side({KEYS[0].author: 2}, dialled=True)
+    one.apply(one.session.start())
+    (hello,) = one.apply(one.session.receive(encode_frame(Nonce(nonce=bytes(32)))))
+    one.apply(one.session.receive(hello))
+    assert one.session.greeted
+    assert one.session.shared == ()
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"), [("session", None), ("elsewhere", Reason.WRONG_NETWORK)]
+)
+def test_networks_do_not_mix(network: str, reason: Reason | None) -> None:
+    one, two = Side({}, dialled=True), Side({}, dialled=False, network=network)
+    met(one, two)
+    ended = one.closed or two.closed
+    assert (ended and ended.reason) == reason
+
+
+def greeted() -> Side:
+    """A side that has met a peer who shares its scope."""
+    one, two = Side({KEYS[0].author: 2}, dialled=False), Side({}, dialled=True)
+    met(one, two)
+    one.sent.clear()
+    return one
+
+
+FAULTS = [
+    (Nonce(nonce=b"\7" * 32), Reason.UNEXPECTED_FRAME),
+    (
+        Hello(version=1, network=NETWORK, scopes=(), credit=0, card=CARD),
+        Reason.UNEXPECTED_FRAME,
+    ),
+    (Push(scope=OTHER, records=()), Reason.UNEXPECTED_FRAME),
+    (Found(scope=SCOPE, records=(b"r",)), Reason.UNEXPECTED_FRAME),
+    (
+        Compare(
+            scope=SCOPE,
+            opener=False,
+            root=bytes(8),
+            start="",
+            stop="",
+            nodes=(),
+            buckets=(),
+            heads=(),
+        ),
+        Reason.UNEXPECTED_FRAME,
+    ),
+]
+
+
+@pytest.mark.parametrize(("frame", "reason"), FAULTS)
+def test_out_of_order_frames_end_the_session(frame, reason: Reason) -> None:
+    side = greeted()
+    side.apply(side.session.receive(encode_frame(frame)))
+    assert side.closed == Close(reason=reason, fault=True)
+    assert decode_frame(side.sent[-1]) == Bye(reason=reason)
+    assert side.session.receive(encode_frame(frame)) == Step()
+
+
+def test_junk_ends_the_session() -> None:
+    side = greeted()
+    side.apply(side.session.receive(b"\xc1"))
+    assert side.closed == Close(reason=Reason.NOT_CANONICAL, fault=True)
+
+
+def test_only_hello_after_the_nonce() -> None:
+    side = Side({}, dialled=False)
+    side.apply(side.session.receive(encode_frame(Scopes(scopes=()))))
+    assert side.closed == Close(reason=Reason.UNEXPECTED_FRAME, fault=True)
+
+
+def test_a_bye_is_nobodys_fault() -> None:
+    one, two = Side({}, dialled=True), Side({}, dialled=False)
+    met(one, two)
+    talk(one, two, (one, one.session.bye(Goodbye.STOPPING)))
+    assert two.closed == Close(reason="stopping", fault=False)
+
+
+def test_a_liar_who_compares_without_end_is_let_go() -> None:
+    side = greeted()
+    lie = Compare(
+        scope=SCOPE,
+        opener=True,
+        root=b"\1" * 8,
+        start="",
+        stop="",
+        nodes=(),
+        buckets=(),
+        heads=(),
+    )
+    spent = 0
+    while side.closed is None:
+        spent += sum(map(len, side.apply(side.session.receive(encode_frame(lie)))))
+    assert side.closed.reason == Reason.TOO_MUCH
+    whole = limits.COMPARE_MAX + 256
+    assert spent <= limits.WALKS_MAX * whole + limits.FRAME_MAX
+
+
+def test_wants_are_bounded_on_both_sides() -> None:
+    side = greeted()
+    handle = bytes(8)
+    many = tuple(Range(feed=handle, start=0, stop=1) for _ in range(256))
+    for _ in range(20):
+        want = encode_frame(Want(scope=SCOPE, ranges=many))
+        side.apply(side.session.receive(want))
+    assert side.closed is None, "unknown feeds are answered at once"
+    last = decode_frame(side.sent[-1])
+    assert isinstance(last, Records)
+    assert len(last.done) == 256
+
+
+def test_frames_of_a_later_version_are_taken_and_ignored() -> None:
+    side = greeted()
+    assert side.session.receive(encode_frame(Credit(size=5))) == Step()
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=60), max_size=5))
+def test_no_bytes_raise(frames: list[bytes]) -> None:
+    side = greeted()
+    for data in frames:
+        side.session.receive(data)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_no_flipped_byte_of_a_real_frame_raises(data: st.DataObject) -> None:
+    one = Side(dict.fromkeys(CHAINS, 3), dialled=True)
+    two = Side(dict.fromkeys(CHAINS, 2), dialled=False)
+    met(one, two)
+    side = Side(dict.fromkeys(CHAINS, 2), dialled=False)
+    for frame in one.sent:
+        raw = bytearray(frame)
+        if data.draw(st.booleans()):
+            at = data.draw(st.integers(0, len(raw) - 1))
+            raw[at] ^= data.draw(st.integers(1, 255))
+        side.session.receive(bytes(raw))
