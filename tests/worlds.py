@@ -366,8 +366,11 @@ class World:
 
     def erase(self, name: str, record: Record) -> Record:
         """Let `name` ask for the claim of her record to be dropped."""
-        claim = Erase(salt=salt_of(name, self.now), record=record.id, claim=True)
-        return self.write(key_of(name), Kind.ERASE, claim)
+        return self.write(key_of(name), Kind.ERASE, self.erase_claim(record))
+
+    def erase_claim(self, record: Record) -> Erase:
+        """The claim that asks for it."""
+        return Erase(salt=salt_of("erase", self.now), record=record.id, claim=True)
 
     def drop_claim(self, record: Record) -> None:
         """Forget a record's claim, as nodes do after an erase."""

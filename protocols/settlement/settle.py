@@ -214,9 +214,10 @@ def _erasures(counted: CountedSet, ordered: Sequence[Counted]) -> dict[RecordId,
             continue
         claim = item.record.claim()
         target = counted.by_id.get(claim.record)
-        if claim.claim and target is not None and target.record.kind == Kind.SCAN:
-            if target.record.author == item.record.author:
-                found.setdefault(claim.record, item.round)
+        if not claim.claim or target is None or target.record.kind != Kind.SCAN:
+            continue
+        if target.record.author == item.record.author:
+            found.setdefault(claim.record, item.round)
     return found
 
 

@@ -205,6 +205,9 @@ async def test_a_purchase_by_card_pays_its_percentage_once() -> None:
     await alice.acts.join(await shop.acts.invite(await shop.view(), uses=1))
     await carry(shop, alice)
     await alice.acts.scan(read_code(code))
+    await carry(shop, alice)
+    await shop.witness.tend(await shop.view())
+    clock.ms += MINUTE
     card = await alice.acts.show_card(await alice.view(), None)
     for _twice in range(2):
         await shop.acts.outcome(

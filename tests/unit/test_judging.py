@@ -10,7 +10,8 @@ import pytest
 from protocols.claims import Kind
 from protocols.errors import Reason
 from protocols.keys import SigningKey
-from protocols.settlement.cut import Incomplete
+from protocols.settlement.admission import admit
+from protocols.settlement.cut import Counted, Incomplete, OrderKey
 from protocols.settlement.settle import settle
 from protocols.settlement.verify import Verdict, declared_chain, verify_close
 from protocols.tags.entry import (
@@ -154,7 +155,7 @@ def balanced(world, settlement):
 
 
 def test_a_further_key_is_the_same_person_and_the_latest_is_paid():
-    world = visit_world(stage={"once": Once.PERSON}, rounds=1)
+    world = visit_world(stage={"once": Once.PERSON})
     entry = entry_of(world)
     world.tags("shops", [entry])
     world.go_on("dave 2", "dave", world.records[2])
@@ -182,35 +183,20 @@ def test_a_further_key_earns_on_one_account_over_rounds():
     assert balanced(world, settled)
 
 
+def counted(record, witness_time):
+    order = OrderKey(1, witness_time, b"", record.author, record.seq, record.id)
+    return Counted(record=record, order=order, time_max=witness_time)
+
+
 def test_a_phone_lost_after_the_invite_expired_can_still_be_replaced():
     world = visit_world()
-    world.finish_round(1)
-    world.now = max(world.now, OPENS + 86_400_000 + MINUTE)
-    first = world.close(1)
-    world.go_on("dave 2", "dave", world.records[2])
-    world.see()
-    late = replace(world.terms.rounds[1], accept_until=world.now + MINUTE)
-    assert late.accept_until > world.records[2].claim().invite.expires_ms
-    rounds = (
-        world.terms.rounds[0],
-        replace(late, final_from=world.now + 2 * MINUTE),
-    )
-    from protocols.settlement.admission import admit
-    from protocols.settlement.cut import Counted, OrderKey
-
-    def counted(record, wt):
-        order = OrderKey(1, wt, b"", record.author, record.seq, record.id)
-        return Counted(record=record, order=order, time_max=wt)
-
-    terms = replace(world.terms, rounds=rounds)
-    (again,) = [r for r in world.records if r.kind == Kind.CONTINUE]
     joined = world.records[2]
-    assert first.claim().round == 1
-    found = admit(world.terms, [counted(joined, OPENS), counted(again, world.now)])
+    again = world.go_on("dave 2", "dave", joined)
+    late = joined.claim().invite.expires_ms + 1
+    found = admit(world.terms, [counted(joined, OPENS), counted(again, late)])
     assert found.reason(again.author) is None
-    alone = admit(world.terms, [counted(again, world.now)])
+    alone = admit(world.terms, [counted(again, late)])
     assert alone.reason(again.author) is Reason.INVITE_EXPIRED
-    assert terms.rounds[1].accept_until > OPENS
 
 
 def test_a_ninth_further_key_is_refused():
