@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +18,13 @@ import trio
 from p2pnode import identity as identities
 from p2pnode.api import app, folder, server
 from p2pnode.api.routes import routes
-from p2pnode.net.host import Libp2pNetwork
+from p2pnode.failures import Failure
+from p2pnode.keeper import Keeper
+from p2pnode.net.host import CannotListen, Libp2pNetwork
 from p2pnode.node import Node
+from p2pnode.ports import Store
 from p2pnode.store.sqlite import open_store
+from p2pnode.store_failures import store_failure
 from p2pnode.system import SystemClock, SystemRng
 
 STORE_FILE: Final = "records.sqlite"
@@ -38,47 +45,61 @@ def run(home: Path, listen: tuple[str, ...] = ()) -> None:
     """Run the node of the folder `home` until a signal ends it.
 
     Raises:
-        Failure: no keys, another node on the folder.
-        StoreTooNew, StoreInUse, StoreDamaged, StoreFull: the store cannot open.
-        OSError: an address is taken, or the folder cannot be written.
+        Failure: no keys, another node on the folder, a store that cannot be
+            opened, an address that cannot be listened on.
+        OSError: the folder cannot be written.
     """
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("libp2p").setLevel(logging.CRITICAL)  # peers can make it talk
+    _log_in_words()
     sys.setswitchinterval(SWITCH_S)
     passphrase = identities.read_passphrase(os.environ.get(SEALED_BY))
     identity = identities.load(home, passphrase)
-    with folder.locked(home):
+    with folder.locked(home), _in_words():
         trio.run(_main, home, identity, listen or LISTEN)
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Put what keeps a node from running into words."""
+    try:
+        yield
+    except Exception as error:
+        first: BaseException = error
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        failure = store_failure(first)
+        if isinstance(first, CannotListen):
+            failure = Failure(
+                "cannot-listen",
+                f"The node {first}.",
+                "An address of this machine and a free port: /ip4/0.0.0.0/tcp/4001.",
+                "Choose another: p2pnode run --listen ADDRESS",
+            )
+        raise failure or first from error
 
 
 async def _main(
     home: Path, identity: identities.Identity, listen: tuple[str, ...]
 ) -> None:
-    store = await open_store(home / STORE_FILE)
-    try:
+    def allow(peer: str) -> bool:
+        known = keeper.node.neighbours.peers.get(peer)
+        return known is None or not known.blocked
 
-        def allow(peer: str) -> bool:
-            known = node.neighbours.peers.get(peer)
-            return known is None or not known.blocked
-
-        network = Libp2pNetwork(identity.transport_seed, listen=listen, allow=allow)
-        node = Node(
+    def build(store: Store) -> Node:
+        return Node(
             identity,
             store=store,
-            network=network,
+            network=Libp2pNetwork(identity.transport_seed, listen=listen, allow=allow),
             clock=SystemClock(),
             rng=SystemRng(),
         )
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
-            await nursery.start(node.run)
-            port = await nursery.start(server.serve, app.build(routes(node)), home)
-            _say_ready(node, port)
-    finally:
-        with trio.CancelScope(shield=True):
-            await store.close()
+
+    keeper = Keeper(functools.partial(open_store, home / STORE_FILE), build)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+        await nursery.start(keeper.run)
+        table = routes(lambda: keeper.node)
+        port = await nursery.start(server.serve, app.build(table), home)
+        _say_ready(keeper.node, port)
 
 
 def _say_ready(node: Node, port: int) -> None:
@@ -99,3 +120,20 @@ async def _stop_on_signal(scope: trio.CancelScope) -> None:
         async for _number in signals:
             scope.cancel()
             return
+
+
+class _Words(logging.Formatter):
+    """Log lines from which nothing that a peer said steers a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = super().format(record).splitlines()
+        return "\n".join(
+            "".join(c if c.isprintable() else "?" for c in line) for line in lines
+        )
+
+
+def _log_in_words() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Words("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("libp2p").setLevel(logging.CRITICAL)  # peers can make it talk

@@ -57,13 +57,19 @@ class Node:
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Read the store, listen, and work until cancelled."""
+        """Read the store, listen, and work until cancelled.
+
+        Returns when a commit is in doubt: what is in memory is not to be
+        trusted then, and a new node is to be built on the store opened again.
+        """
         await self.feeds.open()
         await self.library.open()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.neighbours.run)
             nursery.start_soon(self.witness.run)
             task_status.started()
+            await self.store.doubted()
+            nursery.cancel_scope.cancel()
 
     def reachable(self) -> tuple[str, ...]:
         """Addresses for an invite link: mine, then my neighbours'."""
@@ -90,5 +96,6 @@ class Node:
             "neighbours": sum(bool(peer.get("connected")) for peer in peers),
             "campaigns": len(self.library.entries),
             **counts,
+            "forks": sum(len(self.feeds.forks(s)) for s in self.feeds.followed),
             "time_ms": self.clock.now_ms(),
         }

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from p2pnode.failures import BAD_REQUEST, INTERNAL, UNVERIFIED, Failure
+from p2pnode.store_failures import STORE_ERRORS, store_failure
 from protocols.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def build(routes: Sequence[BaseRoute]) -> Starlette:
             ProtocolError: _failed,
             HTTPException: _failed,
             Exception: _failed,
+            **dict.fromkeys(STORE_ERRORS, _failed),
         },
     )
 
@@ -46,6 +48,7 @@ async def json_body(request: Request) -> dict[str, Any]:
     """
     try:
         document = json.loads(await request.body())
+        json.dumps(document, ensure_ascii=False).encode()  # no half of a character
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -70,7 +73,13 @@ def as_failure(error: Exception) -> Failure:
         case Failure():
             return error
         case ProtocolError():
-            return Failure(str(error.reason), str(error), status=UNVERIFIED)
+            return Failure(
+                str(error.reason),
+                f"This breaks a rule: {error}.",
+                "Data as protocols/spec describes it.",
+                "Ask whoever gave it to you for a new copy.",
+                UNVERIFIED,
+            )
         case HTTPException():
             return Failure(
                 "unknown-path" if error.status_code == 404 else "wrong-method",
@@ -80,7 +89,7 @@ def as_failure(error: Exception) -> Failure:
                 error.status_code,
             )
         case _:
-            return Failure(
+            return store_failure(error) or Failure(
                 "internal",
                 "The node failed at this request; its log says how.",
                 cure="Report it, with the log.",

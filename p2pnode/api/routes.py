@@ -67,8 +67,8 @@ GROUPS = listof(
 Handler = Callable[["Request"], Awaitable[Response]]
 
 
-def routes(node: Node) -> list[Route]:
-    """Every route of the local API, for one node."""
+def routes(node: Callable[[], Node]) -> list[Route]:
+    """Every route of the local API, for whichever node is at work."""
     doors = Doors(node)
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/status", doors.status),
@@ -102,8 +102,12 @@ def routes(node: Node) -> list[Route]:
 class Doors:
     """One coroutine a path: read the request, ask a service, answer."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Callable[[], Node]) -> None:
+        self._at_work = node
+
+    @property
+    def _node(self) -> Node:
+        return self._at_work()
 
     async def status(self, _request: Request) -> Response:
         """The node in short."""

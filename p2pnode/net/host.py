@@ -49,6 +49,10 @@ NEGOTIATE_SECONDS_MAX: Final = 5
 log = logging.getLogger(__name__)
 
 
+class CannotListen(OSError):
+    """An address cannot be listened on: "cannot listen on ..., because"."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostLimits:
     """What one host holds open at most."""
@@ -87,7 +91,7 @@ class Libp2pNetwork(Network):
         mends.mend_process()
         self._key_pair = create_new_key_pair(seed)
         self._peer_id: PeerId = str(ID.from_pubkey(self._key_pair.public_key))
-        self._listen = tuple(Multiaddr(address) for address in listen)
+        self._listen = tuple(_parse_listen(address) for address in listen)
         self._limits = limits or HostLimits()
         self._allow = allow or _everyone
         self._accept: Callable[[Stream], Awaitable[None]] | None = None
@@ -117,7 +121,7 @@ class Libp2pNetwork(Network):
         """Listen and hand every inbound stream to `accept`, until cancelled.
 
         Raises:
-            OSError: an address cannot be listened on.
+            CannotListen: an address is taken, or not of this machine.
             RuntimeError: the host stopped by itself; run again.
         """
         for address in self._listen:
@@ -134,7 +138,7 @@ class Libp2pNetwork(Network):
 
     async def _live(
         self, host: Any, task_status: trio.TaskStatus[None]
-    ) -> OSError | RuntimeError:
+    ) -> CannotListen | RuntimeError:
         """Keep the host running; return why it cannot go on.
 
         Returning, not raising: the nurseries would wrap it in a group.
@@ -143,7 +147,7 @@ class Libp2pNetwork(Network):
             try:
                 if len(host.get_network().listeners) < len(self._listen):
                     wanted = ", ".join(map(str, self._listen))
-                    return OSError(f"cannot listen on {wanted}, the log says why")
+                    return CannotListen(f"cannot listen on {wanted}")
                 self._host = host
                 nursery.start_soon(host.get_peerstore().start_cleanup_task, 300)
                 task_status.started()
@@ -162,8 +166,8 @@ class Libp2pNetwork(Network):
         Raises:
             Unreachable: no connection, another identity, or the deadline.
         """
-        host, where = self._host, _parse(address)
-        peer_id = ID.from_base58(where.value_for_protocol("p2p"))
+        host = self._host
+        where, peer_id = _parse(address)
         if host is None:
             raise Unreachable(f"cannot reach {address}: the network does not run")
         if str(peer_id) == self._peer_id:
@@ -303,8 +307,8 @@ def _everyone(_peer: PeerId) -> bool:
     return True
 
 
-def _parse(address: str) -> Multiaddr:
-    """Return the address if it is TCP without more and names a peer.
+def _parse(address: str) -> tuple[Multiaddr, Any]:
+    """Return the address, if it is TCP without more, and the peer it names.
 
     Raises:
         Unreachable: it is something else.
@@ -312,12 +316,30 @@ def _parse(address: str) -> Multiaddr:
     try:
         where = Multiaddr(address)
         names = [protocol.name for protocol in where.protocols()]
+        peer = where.value_for_protocol("p2p") if "p2p" in names else ""
+        peer_id = ID.from_base58(peer)
     except Exception as fault:
         raise Unreachable(f"cannot read the address {address!r}: {fault}") from fault
     hosts = ("ip4", "ip6", "dns", "dns4", "dns6")
     if len(names) != 3 or names[0] not in hosts or names[1:] != ["tcp", "p2p"]:
         example = "/ip4/192.0.2.7/tcp/4001/p2p/12D3KooW..."
         raise Unreachable(f"cannot dial {address!r}: expected the form {example}")
+    return where, peer_id
+
+
+def _parse_listen(address: str) -> Multiaddr:
+    """Return the address if it is plain TCP on an interface.
+
+    Raises:
+        CannotListen: it is something else.
+    """
+    try:
+        where = Multiaddr(address)
+        names = [protocol.name for protocol in where.protocols()]
+    except Exception as fault:
+        raise CannotListen(f"cannot listen on {address!r}: no address") from fault
+    if len(names) != 2 or names[0] not in ("ip4", "ip6") or names[1] != "tcp":
+        raise CannotListen(f"cannot listen on {address!r}: not an IP and a TCP port")
     return where
 
 
@@ -354,7 +376,8 @@ def _assert_free(address: Multiaddr) -> None:
         try:
             probe.bind((address.value_for_protocol(family), port))
         except OSError as fault:
-            raise OSError(f"cannot listen on {address}: {fault.strerror}") from fault
+            why = fault.strerror or str(fault)
+            raise CannotListen(f"cannot listen on {address}: {why}") from fault
 
 
 async def _close_host(host: Any) -> None:

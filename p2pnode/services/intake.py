@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from p2pnode.services.feed_state import FeedState
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof, Head, check_next, prove_fork
 from protocols.genesis import check_genesis
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from p2pnode.ports import Store
-    from p2pnode.services.feed_state import FeedState, ScopeState
+    from p2pnode.services.feed_state import ScopeState
     from protocols.keys import AuthorKey, RecordId, Scope
 
 Feed = tuple["Scope", "AuthorKey"]
@@ -150,10 +151,11 @@ class Intake:
         return True
 
     def _accept(self, feed: Feed, record: Record) -> None:
-        state = replace(self._state(feed), head=Head(record.seq, record.id))
-        if state.fork is not None and state.fork.seq == record.seq + 1:
-            state = replace(state, below=record.id)
-        self.states[feed] = state
+        fork, below = self._state(feed).fork, NO_BACKLINK
+        if fork is not None and fork.seq == record.seq + 1:
+            below = record.id
+        head = Head(record.seq, record.id)
+        self.states[feed] = FeedState(head=head, fork=fork, below=below)
         self.accepted.append(record)
         self._new[feed, record.seq] = record
         if record.author in self._own:

@@ -1,8 +1,8 @@
 """The campaigns this node follows, and what it holds of each.
 
 Following a campaign means holding its scope and its witnesses' scope. A view
-is everything held of one campaign, read when somebody asks and kept until a
-record of it arrives.
+is everything held of one campaign: read when somebody first asks, then kept and
+added to as records arrive.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Library:
         self._views: dict[Scope, View] = {}
         self._watched: dict[Scope, Scope] = {}
         """Scope -> the campaign it belongs to."""
-        feeds.subscribe(self._forget)
+        self._reading: list[list[Record]] = []
+        """For each read under way, what was stored since it began."""
+        feeds.subscribe(self._note)
 
     async def open(self) -> None:
         """Follow again what was followed before."""
@@ -148,8 +150,8 @@ class Library:
         cached = self._views.get(campaign)
         if cached is not None:
             return cached
-        records = await self._store.scope_records(campaign)
-        found = find_terms(records)
+        evidence = await self._read(campaign)
+        found = find_terms(evidence.by_id.values())
         if not found:
             raise Failure(
                 "no-terms-yet",
@@ -157,15 +159,29 @@ class Library:
                 "A neighbour that has them.",
                 "Wait, or add a neighbour: p2pnode peer add ADDRESS",
             )
-        records += await self._store.scope_records(witness_scope(campaign))
         view = View(
             campaign=campaign,
             terms=found[0][1],
             terms_record=found[0][0],
-            evidence=Evidence(records),
+            evidence=evidence,
         )
         self._views[campaign] = view
         return view
+
+    async def _read(self, campaign: Scope) -> Evidence:
+        """Everything the store holds of a campaign, and what came meanwhile."""
+        meanwhile: list[Record] = []
+        self._reading.append(meanwhile)
+        try:
+            evidence = Evidence(await self._store.scope_records(campaign))
+            for record in await self._store.scope_records(witness_scope(campaign)):
+                evidence.add(record)
+        finally:
+            self._reading = [one for one in self._reading if one is not meanwhile]
+        for record in meanwhile:
+            if self._watched.get(record.scope) == campaign:
+                evidence.add(record)
+        return evidence
 
     async def all_views(self) -> list[View]:
         """The views of all followed campaigns whose terms are here."""
@@ -204,11 +220,14 @@ class Library:
             )
         return key
 
-    def _forget(self, change: Change) -> None:
+    def _note(self, change: Change) -> None:
+        """Add what was just stored to the views that are kept."""
+        for meanwhile in self._reading:
+            meanwhile.extend(change.records)
         for record in change.records:
             campaign = self._watched.get(record.scope)
-            if campaign is not None:
-                self._views.pop(campaign, None)
+            if campaign in self._views:
+                self._views[campaign].evidence.add(record)
 
 
 def parse_campaign(text: str) -> Scope:

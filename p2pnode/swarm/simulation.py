@@ -1,7 +1,10 @@
 """Whole nodes in a simulated world: real code, one seed, no waiting.
 
-    def play(village: Village) -> ...: ...
-    trace = simulate(seed, play)
+    async def play(village: Village) -> None:
+        await village.born("alice")
+        ...
+
+    trace = simulate(7, play)
 
 Time is trio's mock clock, chance comes from the seed, and trio's scheduler is
 seeded too: the same seed gives the same trace.
@@ -10,6 +13,7 @@ seeded too: the same seed gives the same trace.
 from __future__ import annotations
 
 import random  # noqa: TID251 - the seed is the argument: nothing here is secret
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -26,7 +30,7 @@ from protocols.claims import Announce, Kind
 from protocols.keys import Scope, Seed, SigningKey, neighbourhood_scope, network_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from protocols.record import Record
 
@@ -156,7 +160,7 @@ class Village:
     async def agree(self, within_s: float) -> bool:
         """Wait until all frontiers are equal; False if it takes too long."""
         with trio.move_on_after(within_s):
-            while not self.agreed():
+            while not self.agreed():  # noqa: ASYNC110 - time is virtual
                 await trio.sleep(0.1)
         return self.agreed()
 
@@ -191,10 +195,18 @@ def simulate(
             nursery.cancel_scope.cancel()
         return village.trace
 
-    saved = trio_run._r, trio_run._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001
-    trio_run._r = random.Random(seed)  # noqa: S311, SLF001 - the private switch
-    trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # noqa: SLF001
-    try:
+    with _scheduler_seeded(seed):
         return trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@contextmanager
+def _scheduler_seeded(seed: int) -> Iterator[None]:
+    """Make trio run its tasks in the same order each time: a private switch."""
+    before = vars(trio_run).copy()
+    seeded = random.Random(seed)  # noqa: S311 - simulation
+    vars(trio_run).update(_r=seeded, _ALLOW_DETERMINISTIC_SCHEDULING=True)
+    try:
+        yield
     finally:
-        trio_run._r, trio_run._ALLOW_DETERMINISTIC_SCHEDULING = saved  # noqa: SLF001
+        names = ("_r", "_ALLOW_DETERMINISTIC_SCHEDULING")
+        vars(trio_run).update({name: before[name] for name in names})

@@ -7,6 +7,7 @@ right? That needs the witnesses' feeds, and has provable answers.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,19 +64,33 @@ class CloseReport:
 
 
 class Evidence:
-    """A campaign's records as they are at hand, with lookups."""
+    """A campaign's records as they are at hand, with lookups.
 
-    def __init__(self, records: Iterable[Record]) -> None:
+    Attributes:
+        by_id: every record, with its claim if any copy had it.
+        version: grows with each record that is added.
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
         self.by_id: dict[RecordId, Record] = {}
+        self.version = 0
         self._feeds: dict[tuple[Scope, AuthorKey], list[Record]] = {}
         for record in records:
-            known = self.by_id.get(record.id)
-            if known is None or known.claim_bytes is None:
-                self.by_id[record.id] = record
-        for record in sorted(
-            self.by_id.values(), key=lambda r: (r.scope, r.author, r.seq, r.id)
-        ):
-            self._feeds.setdefault((record.scope, record.author), []).append(record)
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Take one more record, or the claim that a known one lacked."""
+        known = self.by_id.get(record.id)
+        if known is not None and known.claim_bytes is not None:
+            return
+        self.version += 1
+        self.by_id[record.id] = record
+        feed = self._feeds.setdefault((record.scope, record.author), [])
+        place = bisect_left(feed, (record.seq, record.id), key=_place)
+        if known is None:
+            feed.insert(place, record)
+        else:
+            feed[place] = record
 
     def lookup(self, record_id: RecordId) -> Record | None:
         """A record by its id."""
@@ -84,6 +99,10 @@ class Evidence:
     def feed(self, scope: Scope, author: AuthorKey) -> list[Record]:
         """What is here of one feed, by seq."""
         return self._feeds.get((scope, author), [])
+
+
+def _place(record: Record) -> tuple[int, RecordId]:
+    return record.seq, record.id
 
 
 def find_terms(records: Iterable[Record]) -> list[tuple[Record, Terms]]:

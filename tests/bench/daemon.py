@@ -26,9 +26,8 @@ def measure(share: float) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         init(home)
-        libp2p = median_ms(
-            (sys.executable, "-c", "import libp2p"), 2, environment(home)
-        )
+        importing = (sys.executable, "-c", "import libp2p")
+        libp2p = median_ms(importing, scaled(3, share), environment(home))
         for _ in range(scaled(5, share, 2)):
             start = time.perf_counter()
             with Process(home) as node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,7 +77,9 @@ def differing(a: Mapping[AuthorKey, Stand], b: Mapping[AuthorKey, Stand]) -> set
 
 
 @given(feeds, st.randoms(use_true_random=False))
-def test_root_depends_only_on_the_feeds(all_: dict[AuthorKey, Stand], rng) -> None:
+def test_root_depends_only_on_the_feeds(
+    all_: dict[AuthorKey, Stand], rng: Random
+) -> None:
     items = list(all_.items())
     rng.shuffle(items)
     one, other = frontier_of(all_), frontier_of(dict(items))

@@ -32,6 +32,7 @@ from protocols.wire import (
     Compare,
     Credit,
     Found,
+    Frame,
     Goodbye,
     Hello,
     Nonce,
@@ -217,7 +218,7 @@ def test_a_scope_is_named_only_to_who_knows_it() -> None:
     two = Side({}, dialled=False, scopes=(OTHER,))
     met(one, two)
     assert one.session.shared == two.session.shared == (OTHER,)
-    assert not any(SCOPE in frame for frame in one.sent)
+    assert all(frame.find(SCOPE) < 0 for frame in one.sent)
     two.followed = tuple(sorted((OTHER, SCOPE)))
     talk(one, two, (two, two.session.follow()))
     assert one.session.shared == two.session.shared == two.followed
@@ -251,7 +252,7 @@ def greeted() -> Side:
     return one
 
 
-FAULTS = [
+FAULTS: list[tuple[Frame, Reason]] = [
     (Nonce(nonce=b"\7" * 32), Reason.UNEXPECTED_FRAME),
     (
         Hello(version=1, network=NETWORK, scopes=(), credit=0, card=CARD),
@@ -276,7 +277,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("frame", "reason"), FAULTS)
-def test_out_of_order_frames_end_the_session(frame, reason: Reason) -> None:
+def test_out_of_order_frames_end_the_session(frame: Frame, reason: Reason) -> None:
     side = greeted()
     side.apply(side.session.receive(encode_frame(frame)))
     assert side.closed == Close(reason=reason, fault=True)

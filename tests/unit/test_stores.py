@@ -20,15 +20,12 @@ from p2pnode.ports import (
     StoreDamaged,
     StoreFull,
     StoreInDoubt,
+    StoreInUse,
+    StoreTooNew,
 )
 from p2pnode.store import sqlite
 from p2pnode.store.memory import MemoryStore, wire_size
-from p2pnode.store.sqlite import (
-    SqliteStore,
-    StoreInUse,
-    StoreTooNew,
-    open_store,
-)
+from p2pnode.store.sqlite import SqliteStore, open_store
 from protocols.claims import Announce, Kind
 from protocols.codec import encode
 from protocols.feed import Head, prove_fork

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,9 +122,11 @@ def test_any_fields_give_a_frame_or_one_error(tag: int, fields: list[Value]) -> 
     try:
         frame = decode_frame(data)
     except ProtocolError as error:
-        assert error.reason is Reason.BAD_FRAME
+        refused = error.reason
+    else:
+        assert encode_frame(frame) == data
         return
-    assert encode_frame(frame) == data
+    assert refused is Reason.BAD_FRAME
 
 
 @given(st.sampled_from(SAMPLES), st.data())
@@ -132,10 +136,8 @@ def test_any_flipped_byte_gives_a_frame_or_one_error(
     raw = bytearray(encode_frame(frame))
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at] ^= data.draw(st.integers(1, 255))
-    try:
+    with suppress(ProtocolError):
         assert encode_frame(decode_frame(bytes(raw))) == bytes(raw)
-    except ProtocolError:
-        pass
 
 
 REFUSED: list[tuple[str, list[Value]]] = [
