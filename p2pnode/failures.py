@@ -91,12 +91,14 @@ class Failure(Exception):
     def from_document(cls, document: Mapping[str, object], status: int) -> Failure:
         """Rebuild a failure from a document; missing words stay empty."""
         reason = str(document.get("reason") or "internal")
-        words = [str(document.get(key, "")) for key in ("message", "expected", "cure")]
+        said = [document.get(key, "") for key in ("message", "expected", "cure")]
         templates, facts = document.get("templates"), document.get("facts")
+        told: dict[str, object] = {}
         if isinstance(templates, list) and isinstance(facts, dict):
+            said = templates[:3]
             told = {name: fact for name, fact in facts.items() if name not in RESERVED}
-            return cls(reason, *map(str, templates[:3]), status=status, **told)
-        return cls(reason, *words, status=status)
+        message, expected, cure = (str(word) for word in said)
+        return cls(reason, message, expected, cure, status, **told)
 
     def translated(self, translate: Callable[[str], str]) -> Failure:
         """Return the failure with its sentences in another language."""

@@ -38,8 +38,10 @@ class Person:
 
     @property
     def payee(self) -> AuthorKey:
-        """Her latest counted key: the one a statement names."""
-        return self.keys[-1]
+        """Her latest counted key, the one a statement names: any key that she
+        continued with is later than the root, whose phone may be lost."""
+        further = [key for key in self.keys if key != self.root]
+        return further[-1] if further else self.root
 
     def chain(self) -> list[Person]:
         """Member 1 (nearest the sponsor) up to herself."""

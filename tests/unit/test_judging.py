@@ -7,9 +7,11 @@ from hashlib import sha256
 
 import pytest
 
-from protocols.claims import Kind
+from protocols.claims import Kind, Part
+from protocols.codec import encode
 from protocols.errors import Reason
-from protocols.keys import SigningKey
+from protocols.keys import Seed, SigningKey
+from protocols.merkle import Tree
 from protocols.settlement.admission import admit
 from protocols.settlement.cut import Counted, Incomplete, OrderKey
 from protocols.settlement.settle import settle
@@ -378,11 +380,6 @@ def test_a_one_time_serial_is_used_up_whatever_the_stage_allows():
 
 
 def test_serials_that_travel_as_parts_count():
-    from protocols.claims import Part
-    from protocols.codec import encode
-    from protocols.keys import Seed
-    from protocols.merkle import Tree
-
     world = visit_world(stage={"grade": 2})
     seeds = [Seed(sha256(bytes([i])).digest()) for i in range(3)]
     keys = [SigningKey(seed).author for seed in seeds]

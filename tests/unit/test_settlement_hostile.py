@@ -8,11 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocols.claims import Dispute, Enter, Kind, Profile, TermsClaim
+from protocols.claims import Dispute, Enter, Kind, Part, Profile, Seen, TermsClaim
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import Head
 from protocols.keys import Scope, network_id, witness_scope
-from protocols.record import build_record, without_parts
+from protocols.merkle import Tree
+from protocols.record import build_record, sign_record, without_parts
 from protocols.settlement.cut import CutEntry, Declared, ForkEntry, Incomplete
 from protocols.settlement.settle import settle
 from protocols.settlement.verify import (
@@ -25,7 +26,7 @@ from protocols.settlement.verify import (
     verify_close,
     verify_closes,
 )
-from protocols.tags.entry import Bare, Rotating, RotatingCode, tag_id
+from protocols.tags.entry import Rotating, RotatingCode, tag_id
 from protocols.terms import Flat, Geometric, Halving, Limits, Once
 from tests.unit.test_judging import (
     DAVE,
@@ -201,43 +202,30 @@ def test_a_cut_may_only_grow_round_after_round():
         assert isinstance(error, ProtocolError)
 
 
-def test_a_record_of_another_network_or_scope_never_counts():
+@pytest.mark.parametrize(
+    "place", [{"network": network_id("other")}, {"scope": Scope(bytes(32))}]
+)
+def test_a_record_of_another_network_or_scope_never_counts(place):
     world = visit_world()
-    entry = entry_of(world)
-    world.tags("shops", [entry])
     head = world.heads[world.scope, DAVE]
-    from protocols.claims import Scan
-    from protocols.record import sign_record
-
-    claim = Scan(salt=bytes(16), stage=0, tag=tag_id(entry), evidence=Bare())
-    for place in (
-        {"network": network_id("other"), "scope": world.scope},
-        {"network": world.terms.network, "scope": Scope(bytes(32))},
-    ):
-        stray = sign_record(
-            key_of("dave"),
-            seq=head.seq + 1,
-            backlink=head.id,
-            time_ms=world.now,
-            kind=Kind.SCAN,
-            claim=claim,
-            **place,
-        )
-        finals = tuple(bytes([i]) * 32 for i in range(3))
-        step = ((0, world.now),)
-        cut = (CutEntry(author=DAVE, seq=stray.seq, id=stray.id, steps=step),)
-        declared = Declared(round=1, finals=finals, cut=cut, forks=())
-        lookup = Evidence([*world.records, stray]).lookup
-        error = settle_or_refuse(world.terms, [declared], lookup)
-        assert isinstance(error, ProtocolError)
-        assert error.reason is Reason.WRONG_CUT
-        world.heads[world.scope, DAVE] = Head(stray.seq, stray.id)
-        world.records.append(stray)
-        world.finish_round(1)
-        assert stray.id not in {
-            item.record.id for item in world.settle(1).settlement.counted
-        }
-        return
+    stray = sign_record(
+        key_of("dave"),
+        seq=head.seq + 1,
+        backlink=head.id,
+        time_ms=world.now,
+        kind=Kind.ERASE,
+        claim=world.erase_claim(world.records[0]),
+        **{"network": world.terms.network, "scope": world.scope, **place},
+    )
+    world.records.append(stray)
+    world.heads[world.scope, DAVE] = Head(stray.seq, stray.id)
+    assert DAVE not in judged(world).admission.by_key
+    entry = CutEntry(author=DAVE, seq=1, id=stray.id, steps=((0, world.now),))
+    finals = tuple(bytes([i]) * 32 for i in range(3))
+    declared = Declared(round=2, finals=finals, cut=(entry,), forks=())
+    error = settle_or_refuse(world.terms, [declared], world.evidence().lookup)
+    assert isinstance(error, ProtocolError)
+    assert error.reason is Reason.WRONG_CUT
 
 
 @settings(
@@ -376,9 +364,15 @@ def test_a_chain_of_closes_must_fall_back_to_the_campaign():
     world.finish_round(1)
     first = world.close(1)
     world.finish_round(2)
-    same_round = world.close(2, first, round=1)
-    nowhere = world.close(2, first, previous=bytes(32))
-    no_close = world.close(2, first, previous=world.records[0].id)
+    second = world.close(2, first).claim()
+    same_round, nowhere, no_close = (
+        world.write(world.sponsor, Kind.CLOSE, replace(second, **lie))
+        for lie in (
+            {"round": 1},
+            {"previous": bytes(32)},
+            {"previous": world.records[0].id},
+        )
+    )
     verdicts = {
         report.close.id: (report.statement, report.reason)
         for report in verify_closes(world.terms, world.evidence())
@@ -389,9 +383,6 @@ def test_a_chain_of_closes_must_fall_back_to_the_campaign():
 
 
 def test_parts_of_another_branch_of_the_sponsors_feed_change_nothing():
-    from protocols.claims import Part
-    from protocols.merkle import Tree
-
     world = balloon_world()
     world.finish_round(1)
     base = world.heads[world.scope, world.sponsor.author]
@@ -413,8 +404,6 @@ def test_a_witness_that_forks_its_feed_cannot_stop_a_close():
     world.see()
     scope, liar = witness_scope(world.scope), world.witness_keys[0]
     base = world.heads[scope, liar.author]
-    from protocols.claims import Seen
-
     world.now = world.terms.rounds[0].final_from
     for final in (None, 1, 1):
         claim = Seen(salt=salt_of(final, world.now), final=final, heads=())
