@@ -72,7 +72,7 @@ def _filled(text: str) -> str:
     from p2pnode.system import SystemClock
     from protocols.text import author_text
 
-    key = identity.public_author(identity.load(home.folder()))
+    key = identity.public_author(identity.load_unsealed(home.folder()))
     if key is None:
         raise _no_author()
     now = SystemClock().now_ms() // 60_000 * MINUTE_S
@@ -226,7 +226,7 @@ def _compile(file: str, nonce: bytes) -> Terms:
     from p2pnode.terms_file import compile_terms
     from p2pnode.toml_table import decode_text
 
-    me = identity.load(home.folder())
+    me = identity.load_unsealed(home.folder())
     key = identity.public_author(me)
     folder = Path(file).parent
     with spoken():

@@ -230,7 +230,7 @@ def _issuer() -> SigningKey:
     """The public author key of this node, which the tags will name."""
     from p2pnode import identity
 
-    key = identity.load(home.folder()).author_key
+    key = identity.load_unsealed(home.folder()).author_key
     if key is None:
         raise Failure(
             "no-author-key",

@@ -35,9 +35,6 @@ SWITCH_S: Final = 0.0005
 """How long Python may keep a thread waiting. The store's thread waits for the
 main one at every step, and the default of 5 ms costs it most of its speed."""
 
-SEALED_BY: Final = "P2PNODE_PASSPHRASE_FILE"
-"""The variable that names the file with the passphrase of sealed keys."""
-
 STOP_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 
@@ -51,8 +48,7 @@ def run(home: Path, listen: tuple[str, ...] = ()) -> None:
     """
     _log_in_words()
     sys.setswitchinterval(SWITCH_S)
-    passphrase = identities.read_passphrase(os.environ.get(SEALED_BY))
-    identity = identities.load(home, passphrase)
+    identity = identities.load_unsealed(home)
     with folder.locked(home), _in_words():
         trio.run(_main, home, identity, listen or LISTEN)
 
@@ -70,9 +66,10 @@ def _in_words() -> Iterator[None]:
         if isinstance(first, CannotListen):
             failure = Failure(
                 "cannot-listen",
-                f"The node {first}.",
+                "The node {error}.",
                 "An address of this machine and a free port: /ip4/0.0.0.0/tcp/4001.",
                 "Choose another: p2pnode run --listen ADDRESS",
+                error=first,
             )
         raise failure or first from error
 
@@ -80,18 +77,19 @@ def _in_words() -> Iterator[None]:
 async def _main(
     home: Path, identity: identities.Identity, listen: tuple[str, ...]
 ) -> None:
-    def allow(peer: str) -> bool:
-        known = keeper.node.neighbours.peers.get(peer)
-        return known is None or not known.blocked
-
     def build(store: Store) -> Node:
-        return Node(
+        def allow(peer: str) -> bool:
+            known = node.neighbours.peers.get(peer)
+            return known is None or not known.blocked
+
+        node = Node(
             identity,
             store=store,
             network=Libp2pNetwork(identity.transport_seed, listen=listen, allow=allow),
             clock=SystemClock(),
             rng=SystemRng(),
         )
+        return node
 
     keeper = Keeper(functools.partial(open_store, home / STORE_FILE), build)
     async with trio.open_nursery() as nursery:

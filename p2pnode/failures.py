@@ -115,5 +115,5 @@ def _filled(template: str, facts: Mapping[str, object]) -> str:
         return template
     try:
         return template.format(**facts)
-    except (KeyError, IndexError, ValueError):
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
         return template

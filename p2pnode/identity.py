@@ -20,7 +20,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from p2pnode.failures import Failure
+from p2pnode.failures import BAD_REQUEST, Failure
+from protocols.codec import check_text
+from protocols.errors import ProtocolError
 from protocols.keys import (
     AuthorKey,
     NetworkId,
@@ -30,10 +32,14 @@ from protocols.keys import (
     network_id,
     person_seed,
 )
+from protocols.limits import NAME_MAX
 
 FORMAT: Final = "p2pnode.identity/1"
 FILE: Final = "identity.json"
 ROLES: Final = ("merchant", "resident", "device")
+
+SEALED_BY: Final = "P2PNODE_PASSPHRASE_FILE"
+"""The variable that names the file with the passphrase of sealed keys."""
 
 ARGON_MEMORY_KIB: Final = 64 * 1024
 """RFC 9106's second recommendation: 64 MiB, 3 passes, 4 lanes."""
@@ -85,8 +91,11 @@ def create(
         network: the network's name.
 
     Raises:
-        Failure: `already-initialised`, or the folder cannot be written.
+        Failure: `already-initialised`, `bad-name`, `not-a-folder`, or
+            `folder-not-writable`.
     """
+    for text in (name, network):
+        _check_name(text)
     seeds = {"transport": secrets.token_hex(32), "root": secrets.token_hex(32)}
     if role != "resident":
         seeds["author"] = secrets.token_hex(32)
@@ -136,7 +145,9 @@ def load(home: Path, passphrase: str | None = None) -> Identity:
             "Create it with: p2pnode init",
             home=home,
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except NotADirectoryError:
+        raise _no_folder(home) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _damaged(path) from None
 
 
@@ -157,14 +168,21 @@ def _identity(document: Mapping[str, object], seeds: Mapping[str, str]) -> Ident
 
 
 def _write_once(home: Path, text: str) -> None:
+    """Write the file whole or not at all, and never over another."""
     path = home / FILE
+    if home.exists() and not home.is_dir():
+        raise _no_folder(home)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)  # a part of a key is no key
+            raise
     except FileExistsError:
         raise Failure(
             "already-initialised",
@@ -182,6 +200,33 @@ def _write_once(home: Path, text: str) -> None:
             home=home,
             why=error.strerror,
         ) from None
+
+
+def _check_name(text: str) -> None:
+    try:
+        check_text(text)
+        size = len(text.encode())
+    except ProtocolError:
+        size = NAME_MAX + 1
+    if size > NAME_MAX:
+        raise Failure(
+            "bad-name",
+            "A name is too long, or holds characters that cannot be shown.",
+            "At most {most} bytes of plain text.",
+            "Choose another --name or --network.",
+            BAD_REQUEST,
+            most=NAME_MAX,
+        )
+
+
+def _no_folder(home: Path) -> Failure:
+    return Failure(
+        "not-a-folder",
+        "{home} is not a folder.",
+        "A folder, or a name that is free.",
+        "Choose another folder in P2PNODE_HOME.",
+        home=home,
+    )
 
 
 def _damaged(path: Path) -> Failure:
@@ -213,7 +258,12 @@ def _open(sealed: Mapping[str, str], passphrase: str | None) -> dict[str, str]:
     try:
         data = ChaCha20Poly1305(_stretch(passphrase, salt)).decrypt(nonce, box, None)
     except InvalidTag:
-        raise Failure("wrong-passphrase", "The passphrase is wrong.") from None
+        raise Failure(
+            "wrong-passphrase",
+            "The passphrase is wrong.",
+            "The one that p2pnode init was given.",
+            "Look into the file that P2PNODE_PASSPHRASE_FILE names.",
+        ) from None
     seeds: dict[str, str] = json.loads(data)
     return seeds
 
@@ -226,6 +276,11 @@ def _stretch(passphrase: str, salt: bytes) -> bytes:
         lanes=ARGON_LANES,
         memory_cost=ARGON_MEMORY_KIB,
     ).derive(passphrase.encode())
+
+
+def load_unsealed(home: Path) -> Identity:
+    """As `load`, with the passphrase of the file that `SEALED_BY` names, if any."""
+    return load(home, read_passphrase(os.environ.get(SEALED_BY)))
 
 
 def read_passphrase(file: str | None) -> str | None:
@@ -245,6 +300,7 @@ def read_passphrase(file: str | None) -> str | None:
             "no-passphrase",
             "There is no passphrase in {file}.",
             "A text file whose first line is the passphrase.",
+            "Check the name of the file.",
             file=file,
         )
     return lines[0]

@@ -28,38 +28,43 @@ def store_failure(error: BaseException) -> Failure | None:
         case StoreFull():
             return Failure(
                 "disk-full",
-                f"The disk takes no more, nothing was signed or stored: {error}.",
+                "The disk takes no more, nothing was signed or stored: {error}.",
                 "Room on a disk that this account may write.",
                 "Make room and try again; what is stored already is safe.",
+                error=error,
             )
         case StoreInDoubt():
             return Failure(
                 "store-in-doubt",
-                f"The disk did not say whether it kept the last write: {error}.",
+                "The disk did not say whether it kept the last write: {error}.",
                 "A disk that says so. Nothing is signed until the store is read again.",
                 "Wait a moment, then look whether it is there before you try again.",
+                error=error,
             )
         case StoreDamaged():
             return Failure(
                 "store-damaged",
-                f"The store cannot be read: {error}.",
+                "The store cannot be read: {error}.",
                 "The file as this node wrote it.",
                 "Keep a copy of the folder and check the disk. Do not use these keys"
                 " with an empty store: they would sign the same places twice.",
+                error=error,
             )
         case StoreTooNew():
             return Failure(
                 "store-too-new",
-                f"A newer p2pnode wrote this store: {error}.",
+                "A newer p2pnode wrote this store: {error}.",
                 "A store of this version or an older one.",
                 "Run the newer p2pnode; the file was left as it is.",
+                error=error,
             )
         case StoreInUse():
             return Failure(
                 "store-in-use",
-                f"The store is in use: {error}.",
+                "The store is in use: {error}.",
                 "One program per store.",
                 "End the other program first.",
+                error=error,
             )
         case StoreConflict():
             return Failure(

@@ -75,10 +75,11 @@ def as_failure(error: Exception) -> Failure:
         case ProtocolError():
             return Failure(
                 str(error.reason),
-                f"This breaks a rule: {error}.",
+                "This breaks a rule: {rule}",
                 "Data as protocols/spec describes it.",
                 "Ask whoever gave it to you for a new copy.",
                 UNVERIFIED,
+                rule=error,
             )
         case HTTPException():
             return Failure(

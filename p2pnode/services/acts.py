@@ -7,6 +7,7 @@ settlement judges it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -57,6 +58,8 @@ DAY_MS = 86_400_000
 
 ENTRY_SIZE_MAX = 256 + 2 * NAME_MAX
 """Bytes of the largest tag entry, rounded up."""
+
+log = logging.getLogger(__name__)
 
 TagRow = tuple[TagEntry, tuple[bytes, ...] | None]
 
@@ -124,8 +127,15 @@ class Acts:
     async def follow(self, campaign: Scope, addresses: Sequence[str] = ()) -> None:
         """Follow a campaign without taking part."""
         await self.library.follow(campaign)
+        await self._remember_all(addresses)
+
+    async def _remember_all(self, addresses: Sequence[str]) -> None:
+        """Take note of a link's addresses: some may be mine, some nonsense."""
         for address in addresses:
-            await self.remember(address)
+            try:
+                await self.remember(address)
+            except Failure as failure:
+                log.info("a link's address: %s", failure)
 
     async def enter(self, view: View) -> SigningKey:
         """The key I act with; a named key begins its feed first."""
@@ -194,8 +204,7 @@ class Acts:
                 cure="See p2pnode campaign list.",
             )
         await self.library.follow(campaign, link.title, person_index=0)
-        for address in link.addresses:
-            await self.remember(address)
+        await self._remember_all(link.addresses)
         claim = make_join(
             link.invite, link.signature, link.secret, key.author, self._salt()
         )

@@ -8,11 +8,13 @@ and listed by itself; never at or above a fork it knows; within the caps.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import trio
 
+from p2pnode.ports import StoreDamaged, StoreInDoubt
 from protocols.claims import Fork, Kind, Seen
 from protocols.errors import ProtocolError
 from protocols.evidence import find_final, fork_proof, seens
@@ -20,6 +22,7 @@ from protocols.feed import Head
 from protocols.join import Continue, Join, check_continue, check_join
 from protocols.keys import AuthorKey, RecordId, SigningKey, witness_scope
 from protocols.limits import HEADS_MAX, PART_SPARE
+from protocols.text import campaign_text
 
 if TYPE_CHECKING:
     from p2pnode.ports import Clock, Rng
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     from protocols.terms import Terms
 
 POLL_S = 0.2
+TROUBLE_S = 5.0
+"""Pause after something went wrong, such as a full disk."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -55,15 +62,42 @@ class Witness:
         self._books = books
         self._clock = clock
         self._rng = rng
+        self._trouble = ""
 
     async def run(self) -> None:
         """Do the duty until cancelled."""
         if self._library.identity.author_key is None:
             return
         while True:
-            for view in await self._library.all_views():
+            calm = await self._round()
+            await trio.sleep(POLL_S if calm else TROUBLE_S)
+
+    async def _round(self) -> bool:
+        """Tend every campaign; say whether all went well.
+
+        A full disk, or what strangers put into one campaign, ends neither the
+        node nor the duty for the others.
+        """
+        troubles: list[str] = []
+        try:
+            views = await self._library.all_views()
+        except (StoreDamaged, StoreInDoubt) as error:
+            views, troubles = [], [str(error)]
+        for view in views:
+            try:
                 await self.tend(view)
-            await trio.sleep(POLL_S)
+            except Exception as error:  # noqa: BLE001  # said below, once
+                title = campaign_text(view.campaign)[:16]
+                troubles.append(f"{title}: {type(error).__name__}: {error}")
+        self._say_once("; ".join(troubles))
+        return not troubles
+
+    def _say_once(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            log.error("this witness cannot do its duty: %s", trouble)
+        elif self._trouble and not trouble:
+            log.error("this witness does its duty again")
+        self._trouble = trouble
 
     async def tend(self, view: View) -> None:
         """Publish what is due now for one campaign."""

@@ -22,7 +22,7 @@ def measure(share: float) -> list[Row]:
     return [
         Row(
             subject="catchup",
-            figure=f"{count:,} records in {count // 20:,} feeds, both ends in one process",
+            figure=f"{count:,} records in {count // 20:,} feeds, one process",
             value=rate,
             unit="records/s",
             least=RATE_LEAST,

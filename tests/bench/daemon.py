@@ -21,8 +21,9 @@ CLOCK_TICKS = 100
 
 
 def measure(share: float) -> list[Row]:
-    """Start a few times; look at the last one while it idles."""
+    """Start a few times; look at the first one while it idles."""
     waits: list[float] = []
+    memory = idle = 0.0
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         init(home)
@@ -33,9 +34,9 @@ def measure(share: float) -> list[Row]:
             with Process(home) as node:
                 pid = node.ready().pid
                 waits.append(time.perf_counter() - start)
-                before = cpu_seconds(pid)
-                time.sleep(IDLE_S if len(waits) == 1 else 0)
                 if len(waits) == 1:
+                    before = cpu_seconds(pid)
+                    time.sleep(IDLE_S)
                     memory, idle = memory_mb(pid), cpu_seconds(pid) - before
     return [
         Row(

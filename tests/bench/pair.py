@@ -51,10 +51,13 @@ class Party:
                 await self._moved.wait()
 
     async def greeted(self) -> None:
-        """Wait until a neighbour shares the scope and is in step."""
+        """Wait until a neighbour shares the scope."""
         with trio.fail_after(PATIENCE_S):
-            while not any(peer["scopes"] for peer in self.neighbours.listing()):
+            while not self._shares():  # noqa: ASYNC110 - nothing announces it
                 await trio.sleep(0.005)
+
+    def _shares(self) -> bool:
+        return any(peer["scopes"] for peer in self.neighbours.listing())
 
 
 @asynccontextmanager
@@ -76,7 +79,10 @@ async def party(nursery: trio.Nursery, letter: bytes) -> AsyncIterator[Party]:
 
 async def two(play: Callable[[Party, Party], Awaitable[None]]) -> None:
     """Start two nodes, let `play` use them, end both."""
-    async with trio.open_nursery() as nursery:
-        async with party(nursery, b"a") as a, party(nursery, b"b") as b:
-            await play(a, b)
-            nursery.cancel_scope.cancel()
+    async with (
+        trio.open_nursery() as nursery,
+        party(nursery, b"a") as a,
+        party(nursery, b"b") as b,
+    ):
+        await play(a, b)
+        nursery.cancel_scope.cancel()

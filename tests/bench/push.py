@@ -97,6 +97,6 @@ def _rows(size: int, found: Measured) -> list[Row]:
             figure=f"delivered and stored, batches of {size}",
             value=found.rate,
             unit="records/s",
-            beside=f"{wait:.0f} ms from publishing to durable there (20 ms wait for more)",
+            beside=f"{wait:.0f} ms until durable there (20 of them on purpose)",
         ),
     ]

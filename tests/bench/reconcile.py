@@ -30,11 +30,11 @@ class Held:
     feeds: Frontier = field(default_factory=Frontier)
     followed: tuple[Scope, ...] = (SCOPE,)
 
-    def frontier(self, scope: Scope) -> Frontier:  # noqa: ARG002 - one scope
+    def frontier(self, scope: Scope) -> Frontier:
         """Where the feeds stand."""
         return self.feeds
 
-    def fork(self, scope: Scope, author: AuthorKey) -> ForkProof | None:  # noqa: ARG002
+    def fork(self, scope: Scope, author: AuthorKey) -> ForkProof | None:
         """Nobody forked."""
         return None
 

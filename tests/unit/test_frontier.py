@@ -41,6 +41,9 @@ def many(count: int, tag: str = "") -> dict[AuthorKey, Stand]:
     }
 
 
+LARGE = frontier_of(many(5_000))
+
+
 class Walks:
     """All walks of one side until it has seen the whole frontier."""
 
@@ -152,7 +155,7 @@ def test_a_probe_of_equals_takes_one_small_answer() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text("0123456789abcdef", max_size=6), max_size=40, unique=True))
 def test_answers_to_a_liar_fit_a_frame(prefixes: list[str]) -> None:
-    view = View(SCOPE, frontier_of(many(5_000)), SALT)
+    view = View(SCOPE, LARGE, SALT)
     lie = Compare(
         scope=SCOPE,
         opener=True,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import protocols
 from protocols import limits
 from protocols.claims import Announce, Kind
 from protocols.effects import Close, Effect, Ingest, Serve, ServeIds, Step
@@ -363,3 +365,49 @@ def test_no_flipped_byte_of_a_real_frame_raises(data: st.DataObject) -> None:
             at = data.draw(st.integers(0, len(raw) - 1))
             raw[at] ^= data.draw(st.integers(1, 255))
         side.session.receive(bytes(raw))
+
+
+def spec_side(nonce: bytes, peer: str, *, holds: bool) -> Side:
+    """A side of the example in spec 0006."""
+    side = Side({}, dialled=peer == "A")
+    network = network_id("main")
+    side.followed = (neighbourhood_scope(network, "lake"),)
+    side.frontiers = {side.followed[0]: Frontier()}
+    if holds:
+        side.frontiers[side.followed[0]].set(SPEC_LEAF)
+    side.session = Session(
+        network=network,
+        holdings=side,
+        dialled=peer == "A",
+        nonce=nonce,
+        card=Card(peer=peer, addresses=(), time_ms=1, signature=b""),
+    )
+    return side
+
+
+SPEC = Path(protocols.__file__).parent / "spec" / "0006-neighbours.md"
+SPEC_LEAF = Leaf(
+    SigningKey(Seed(bytes(32))).author,
+    0,
+    RecordId(
+        bytes.fromhex(
+            "5bc96a61f2d349c4836872cb204be0f502fe4bcd9847395963e424e24c8bd590"
+        )
+    ),
+)
+
+
+def test_the_example_of_the_spec_is_what_sessions_say() -> None:
+    text = SPEC.read_text(encoding="utf-8")
+    a = spec_side(b"\xaa" * 32, "A", holds=False)
+    b = spec_side(b"\xbb" * 32, "B", holds=True)
+    first, second = a.apply(a.session.start()), b.apply(b.session.start())
+    hello_b = b.apply(b.session.receive(first[0]))
+    a.apply(a.session.receive(second[0]))
+    opening = a.apply(a.session.receive(hello_b[0]))
+    b.apply(b.session.receive(a.sent[1]))
+    heads = b.apply(b.session.receive(opening[0]))
+    a.apply(a.session.receive(heads[0]))
+    assert len(a.sent + b.sent) == 7
+    for frame in a.sent + b.sent:
+        assert f"`{frame.hex()}`" in text
