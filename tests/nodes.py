@@ -1,35 +1,26 @@
-"""Real node processes for tests, driven through the local API and the CLI."""
+"""Real node processes for tests, driven as people drive them."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli import client
+from cli import client, main
 from p2pnode import identity, tag_file
-from p2pnode.failures import Failure
-from p2pnode.store.sqlite import APPLICATION_ID
-from p2pnode.swarm.supervisor import NODE, ROOT, Process, Ready
+from p2pnode.swarm.supervisor import ROOT, Process, Ready
 from protocols.bundle import read_bundle
-from protocols.codec import encode
-from protocols.keys import network_id
-from protocols.record import Record
-from protocols.tags.code import About
-from protocols.terms import TERMS, Terms
-from tests.worlds import key_of
 
-assert APPLICATION_ID
-
-TERMS_TOML = """\
-title  = "{title}"
+TERMS = """\
+title  = {title}
 unit   = "CNY"
 budget = 400_000
 residue = {{ to = "charity", key = "{me}", name = "self" }}
@@ -44,7 +35,7 @@ final  = "10s"
 [witnesses]
 keys   = ["{me}"]
 owners = ["self"]
-seen_interval = "1s"
+seen_interval = "{seen}"
 [limits]
 paid_levels        = 3
 per_person_per_day = 0
@@ -62,3 +53,118 @@ grade  = 2
 once   = "tag"
 reward = {{ rule = "halving", amount = 1_000 }}
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a command said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The last document it printed."""
+        return json.loads(self.out.splitlines()[-1])
+
+
+def cli(home: Path, *args: str) -> Said:
+    """Run a command of the program in this process, on the folder `home`."""
+    out, err = io.StringIO(), io.StringIO()
+    before = dict(os.environ)
+    os.environ |= {"P2PNODE_HOME": str(home), "P2PNODE_LANG": "en"}
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main.run(args)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    assert "Traceback" not in err.getvalue(), err.getvalue()
+    return Said(code=code, out=out.getvalue(), err=err.getvalue())
+
+
+def program(
+    *args: str, home: Path, timeout_s: float = 20, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run the program in a process of its own until it ends."""
+    environment = {**os.environ, "P2PNODE_HOME": str(home), "P2PNODE_LANG": "en"}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *args],
+        cwd=ROOT,
+        env=environment | options.pop("env", {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        **options,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+class Daemon(Process):
+    """A node process with keys, and what its owner does with it."""
+
+    def __init__(self, home: Path, role: str = "resident", **how: Any) -> None:
+        self.keys = identity.create(home, role=role, name=home.name)
+        super().__init__(home, **how)
+
+    def up(self) -> Ready:
+        """Start it and wait until it listens."""
+        self.start()
+        return self.ready()
+
+    def do(self, *args: str) -> Any:
+        """Run a command that works, return its document."""
+        said = cli(self.home, *args, "--json")
+        assert said.code == 0, said.out
+        return said.document
+
+    def log_text(self) -> str:
+        """What it wrote to standard error."""
+        return self.log.read_text("utf-8", "replace")
+
+    def publish(self, balloons: int, title: str = '"t"', seen: str = "1s") -> list[str]:
+        """Publish a campaign with so many one-time tags; return their codes."""
+        tags = self.home / "balloons.tags"
+        self.do(
+            *("tag", "new", "--group", "balloons", "--count", str(balloons)),
+            *("--file", str(tags)),
+        )
+        from protocols.text import author_text
+
+        assert self.keys.author_key is not None
+        me = author_text(self.keys.author_key.author)
+        terms = self.home / "campaign.toml"
+        terms.write_text(TERMS.format(me=me, title=title, seen=seen), "utf-8")
+        self.do("campaign", "publish", str(terms))
+        return [code for _, codes in tag_file.read(tags).codes() for code in codes]
+
+    def scan(self, code: str) -> str:
+        """Sign a scan; return its record's id: it is acknowledged."""
+        answer = client.call("POST", "/scan", {"code": code}, data=self.home)
+        return str(answer["record"])
+
+    def records(self) -> dict[str, Any]:
+        """What it holds of its only campaign, by id."""
+        out = self.home / "check.bundle"
+        out.unlink(missing_ok=True)
+        client.download("/campaigns/-/bundle", out, data=self.home)
+        records = read_bundle([out.read_bytes()])[2]
+        return {record.id.hex(): record for record in records}
+
+
+def until(true: Callable[[], bool], within_s: float = 20) -> None:
+    """Wait until something has come true."""
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.05)
+
+
+def wrapped(script: str) -> Sequence[str]:
+    """The command of a node in which `script` runs first."""
+    run = "\nimport sys\nfrom cli.main import main\nsys.argv[1:] = ['run']\nmain()\n"
+    return [sys.executable, "-c", script + run]

@@ -112,7 +112,7 @@ class Village:
         self.scope = neighbourhood_scope(NETWORK, "village")
         self.villagers: dict[str, Villager] = {}
         self._seed = seed
-        self._nursery = nursery
+        self.nursery = nursery
         self._manners = manners
         self._births = 0
 
@@ -140,7 +140,7 @@ class Village:
         )
         feeds.own(villager.key.author)
         self.villagers[name] = villager
-        await self._nursery.start(self._live, villager)
+        await self.nursery.start(self._live, villager)
         return villager
 
     async def crash(self, name: str) -> MemoryStore:

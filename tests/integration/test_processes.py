@@ -1,0 +1,327 @@
+"""Real processes: killed, stopped, started twice, on bad folders, on full disks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from cli import client
+from p2pnode import identity
+from p2pnode.api.folder import api_file
+from p2pnode.failures import Failure
+from tests.nodes import Daemon, cli, program, until, wrapped
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.net,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX"),
+]
+
+KILLS = 5
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Daemon]:
+    """A merchant's node with keys, not started."""
+    node = Daemon(tmp_path / "shop", "merchant")
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def alice(tmp_path: Path) -> Iterator[Daemon]:
+    node = Daemon(tmp_path / "alice")
+    yield node
+    node.stop()
+
+
+def test_nothing_acknowledged_is_lost_over_kills(shop: Daemon, alice: Daemon) -> None:
+    shop.up()
+    alice.up()
+    codes = itertools.cycle(shop.publish(balloons=3))
+    alice.do("campaign", "join", shop.do("campaign", "invite")["link"])
+    until(lambda: alice.do("campaign", "list")["campaigns"][0]["terms"])
+    acknowledged: list[str] = []
+
+    def busy(node: Daemon) -> None:
+        """Scan until the node is gone."""
+        try:
+            while True:
+                acknowledged.append(node.scan(next(codes)))
+        except Failure:
+            return
+
+    for turn in range(KILLS):
+        victim, other = (alice, shop) if turn % 2 == 0 else (shop, alice)
+        work = threading.Thread(target=busy, args=(victim,))
+        work.start()
+        time.sleep(0.1 + 0.03 * turn)
+        victim.kill()
+        work.join()
+        acknowledged += [other.scan(next(codes)) for _ in range(3)]
+        victim.up()
+        if victim is shop:  # its port is another now
+            alice.do("peer", "add", shop.ready().addresses[0])
+    assert len(acknowledged) > 3 * KILLS
+    for node in (shop, alice):
+        until(lambda node=node: set(acknowledged) <= set(node.records()))  # type: ignore[misc]
+    assert all(node.do("status")["forks"] == 0 for node in (shop, alice))
+
+
+def test_a_second_node_on_a_folder_is_refused(shop: Daemon) -> None:
+    pid = shop.up().pid
+    done = program("run", home=shop.home)
+    assert done.returncode == 1
+    assert f"Another node (process {pid}) runs on" in done.stderr
+    assert "What to do: " in done.stderr
+    assert shop.do("status")["name"] == "shop"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_node_in_order(shop: Daemon, number: signal.Signals) -> None:
+    os.kill(shop.up().pid, number)
+    assert shop._process is not None
+    assert shop._process.wait(5) == 0
+    assert not api_file(shop.home).exists()
+    assert shop.log_text() == ""
+
+
+def test_no_node_is_exit_code_4(shop: Daemon) -> None:
+    assert cli(shop.home, "status").code == 4
+    shop.up()
+    stale = api_file(shop.home).read_bytes()
+    shop.kill()
+    assert api_file(shop.home).read_bytes() == stale
+    said = cli(shop.home, "status")
+    assert (said.code, said.out) == (4, "")
+    assert "Start it with: p2pnode run" in said.err
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "reason"),
+    [
+        ({"Authorization": "Bearer no"}, b"", 401, "wrong-token"),
+        ({"Host": "evil.com"}, b"", 421, "wrong-host"),
+        ({"Origin": "https://evil.com"}, b"", 403, "wrong-origin"),
+        ({"Content-Length": str(2**30)}, b"", 413, "body-too-large"),
+    ],
+)
+def test_strangers_at_the_local_door_are_refused(
+    shop: Daemon, headers: dict[str, str], body: bytes, status: int, reason: str
+) -> None:
+    shop.up()
+    door = client.door(shop.home)
+    own = {"Authorization": f"Bearer {door.token}", "Host": f"127.0.0.1:{door.port}"}
+    connection = HTTPConnection("127.0.0.1", door.port, timeout=5)
+    connection.request("POST", "/peers", body, own | headers)
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())["reason"]) == (status, reason)
+    connection.close()
+    assert shop.do("status")["neighbours"] == 0
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["nonsense", "", "/ip4/127.0.0.1/udp/4001", "/ip4/203.0.113.9/tcp/0", "TAKEN"],
+)
+def test_an_address_that_cannot_be_used_is_said(shop: Daemon, listen: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        if listen == "TAKEN":
+            listen = f"/ip4/127.0.0.1/tcp/{taken.getsockname()[1]}"
+        done = program("run", "--listen", listen, home=shop.home)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot listen on" in done.stderr
+    assert "What to do: Choose another" in done.stderr
+
+
+def damage(home: Path, how: str) -> None:
+    """Do something to a folder that its node cannot mend."""
+    keys, store = home / identity.FILE, home / "records.sqlite"
+    match how:
+        case "keys cut":
+            keys.write_bytes(keys.read_bytes()[:100])
+        case "keys nested":
+            keys.write_text("[" * 100_000, "ascii")
+        case "keys open":
+            keys.chmod(0o644)
+        case "no keys":
+            keys.unlink()
+        case "store newer":
+            with sqlite3.connect(store) as file:
+                file.execute("PRAGMA application_id = 0x70327031")
+                file.execute("PRAGMA user_version = 99")
+        case "store garbage":
+            store.write_bytes(b"garbage " * 4_096)
+        case "store foreign":
+            with sqlite3.connect(store) as file:
+                file.execute("CREATE TABLE mine (value)")
+        case "store folder":
+            store.mkdir()
+    store.exists() and store.chmod(0o600)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("keys cut", "cannot be read as this node's keys"),
+        ("keys nested", "cannot be read as this node's keys"),
+        ("keys open", "chmod 600"),
+        ("no keys", "p2pnode init"),
+        ("store newer", "A newer p2pnode wrote this store"),
+        ("store garbage", "The store cannot be read"),
+        ("store foreign", "not a p2pnode store"),
+        ("store folder", "The store cannot be read"),
+    ],
+)
+def test_a_bad_folder_is_said_and_left_as_it_is(
+    shop: Daemon, how: str, says: str
+) -> None:
+    damage(shop.home, how)
+    before = {p: p.read_bytes() for p in shop.home.glob("*.*") if p.is_file()}
+    done = program("run", home=shop.home)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert says in done.stderr
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_sealed_keys_need_their_passphrase(tmp_path: Path) -> None:
+    home, secret = tmp_path / "shop", tmp_path / "secret"
+    identity.create(home, role="merchant", name="shop", passphrase="right")
+    secret.write_text("wrong\n", "ascii")
+    done = program("run", home=home)
+    assert (done.returncode, "sealed with a passphrase" in done.stderr) == (1, True)
+    done = program("run", home=home, env={identity.SEALED_BY: str(secret)})
+    assert (done.returncode, "passphrase is wrong" in done.stderr) == (1, True)
+    done = program("run", home=home, env={identity.SEALED_BY: str(tmp_path)})
+    assert (done.returncode, "There is no passphrase" in done.stderr) == (1, True)
+    secret.write_text("right\n", "ascii")
+    made = program("campaign", "new", str(tmp_path / "campaign.toml"), home=home)
+    assert made.returncode == 1
+    made = program(
+        *("campaign", "new", str(tmp_path / "campaign.toml")),
+        home=home,
+        env={identity.SEALED_BY: str(secret)},
+    )
+    assert made.returncode == 0
+
+
+@pytest.mark.skipif(os.name == "posix" and os.getuid() == 0, reason="root may write")
+def test_a_folder_that_may_not_be_written_is_said(shop: Daemon) -> None:
+    shop.home.chmod(0o500)
+    try:
+        done = program("run", home=shop.home)
+    finally:
+        shop.home.chmod(0o700)
+    assert (done.returncode, "refused" in done.stderr) == (1, True)
+
+
+FULL = """
+from p2pnode.store import sqlite
+sqlite.SETTINGS += "PRAGMA max_page_count = 60;"
+"""
+"""A disk that is full soon: SQLite says of it what it says of a full disk."""
+
+SMALL = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+"""
+"""No file grows above 200 kB: a write that breaks off in the middle."""
+
+
+def fill(node: Daemon, codes: list[str]) -> tuple[list[str], Failure]:
+    """Scan until the disk takes no more; what was acknowledged, and what failed."""
+    acknowledged: list[str] = []
+    for code in codes:
+        try:
+            acknowledged.append(node.scan(code))
+        except Failure as failure:
+            return acknowledged, failure
+    raise AssertionError("the disk was never full")
+
+
+def test_a_full_store_is_said_and_reads_go_on(tmp_path: Path) -> None:
+    with Daemon(tmp_path / "shop", "merchant", command=wrapped(FULL)) as shop:
+        shop.ready()
+        codes = shop.publish(balloons=100, seen="1s")
+        acknowledged, failure = fill(shop, codes)
+        assert failure.reason == "disk-full"
+        said = cli(shop.home, "scan", codes[-1])
+        assert said.code == 1
+        assert "The disk takes no more" in said.err
+        assert "What to do: Make room" in said.err
+        assert set(acknowledged) <= set(shop.records())
+        assert shop.do("status")["name"] == "shop"
+        until(lambda: "cannot do its duty" in shop.log_text())
+        assert "Traceback" not in shop.log_text()
+        shop.kill()
+    again = Daemon.__new__(Daemon)
+    again.__dict__.update(shop.__dict__)
+    again._command = [sys.executable, "-m", "cli.main", "run"]
+    with again:
+        again.ready()
+        held = again.records()
+        assert set(acknowledged) <= set(held)
+        assert again.scan(codes[-1]) not in held
+
+
+def can_mount() -> bool:
+    """Whether this account may mount a small disk."""
+    return sys.platform == "linux" and os.getuid() == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="only root on Linux mounts a small disk")
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=700k,mode=700", "tmpfs", str(small)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with Daemon(small / "shop", "merchant") as shop:
+            shop.ready()
+            codes = shop.publish(balloons=100, seen="1h")
+            (small / "ballast").write_bytes(b"x" * 100_000)
+            acknowledged, failure = fill(shop, codes)
+            assert failure.reason in ("disk-full", "store-in-doubt")
+            until(lambda: shop.do("status")["records"] >= len(acknowledged))
+            (small / "ballast").unlink()
+            until(lambda: scans(shop, codes[-1]))
+            assert set(acknowledged) <= set(shop.records())
+            assert "Traceback" not in shop.log_text()
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def scans(node: Daemon, code: str) -> bool:
+    try:
+        return bool(node.scan(code))
+    except Failure:
+        return False
+
+
+def test_a_write_that_breaks_off_is_in_doubt_and_the_node_reads_again(
+    tmp_path: Path,
+) -> None:
+    with Daemon(tmp_path / "shop", "merchant", command=wrapped(SMALL)) as shop:
+        shop.ready()
+        codes = shop.publish(balloons=20, seen="1h")
+        acknowledged, failure = fill(shop, codes * 20)
+        assert failure.reason in ("disk-full", "store-in-doubt")
+        until(lambda: "opens its store again" in shop.log_text())
+        until(lambda: cli(shop.home, "status").code == 0)
+        assert set(acknowledged) <= set(shop.records())
+        assert "Traceback" not in shop.log_text()

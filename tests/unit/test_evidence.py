@@ -1,0 +1,364 @@
+"""Witnesses: receipts are irrevocable, f+1 count, and nobody waits for liars."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from protocols.claims import Erase, Kind, Seen
+from protocols.errors import ProtocolError, Reason
+from protocols.evidence import cover, feed_up_to, find_final, receipts, view
+from protocols.feed import Head
+from protocols.keys import RecordId, witness_scope
+from protocols.record import without_parts
+from protocols.settlement import verify
+from protocols.settlement.cut import Incomplete
+from protocols.settlement.verify import Evidence, Verdict, finals_at_hand, judge_cut
+from tests.worlds import MINUTE, OPENS, World, key_of, salt_of
+
+DAVE = key_of("dave").author
+
+
+def small_world(witnesses=4, **settings):
+    world = World(balloons=1, witnesses=witnesses, budget=400_000, **settings)
+    world.join("dave")
+    return world
+
+
+def seen(world, liar, heads, final=None):
+    """Let one witness list whatever it likes."""
+    claim = Seen(
+        salt=salt_of("lie", world.now),
+        final=final,
+        heads=tuple(sorted(heads)),
+    )
+    key = world.witness_keys[liar]
+    return world.write(key, Kind.SEEN, claim, scope=witness_scope(world.scope))
+
+
+def head_of(record):
+    return (record.author, record.seq, record.id)
+
+
+def feeds_of(world):
+    scope, evidence = witness_scope(world.scope), world.evidence()
+    return {key.author: evidence.feed(scope, key.author) for key in world.witness_keys}
+
+
+def view_of(world, witness=0, evidence=None):
+    key = world.witness_keys[witness].author
+    lookup = (evidence or world.evidence()).lookup
+    return view(key, feeds_of(world)[key], lookup)
+
+
+def supported(world, number=1, finals=None, evidence=None):
+    evidence = evidence or world.evidence()
+    finals = finals or [f.id for f in finals_at_hand(world.terms, number, evidence)]
+    quorum = tuple(sorted(finals[: world.terms.quorum]))
+    return cover(world.terms, number, quorum, evidence.lookup, {})
+
+
+def heads_in(cut):
+    return {entry.author: (entry.seq, entry.id) for entry in cut}
+
+
+# one witness
+
+
+def test_a_head_covers_all_below_it_from_that_time_on():
+    world = small_world()
+    joined = world.records[-1]
+    scan = world.scan("dave", 0)
+    (first,) = world.see(only=[0])
+    more = world.erase("dave", scan)
+    (second,) = world.see(only=[0])
+    covered = view_of(world).first_seen
+    assert covered[joined.id] == covered[scan.id] == first.header.time_ms
+    assert covered[more.id] == second.header.time_ms
+
+
+def test_a_later_head_on_another_branch_is_void():
+    world = small_world()
+    scan = world.scan("dave", 0)
+    world.see(only=[0])
+    other = world.fork("dave", Kind.ERASE, world.erase_claim(scan))
+    after = world.write(
+        key_of("dave"),
+        Kind.ERASE,
+        world.erase_claim(other),
+        after=Head(other.seq, other.id),
+    )
+    seen(world, 0, [head_of(other)])
+    seen(world, 0, [head_of(after)])
+    covered = view_of(world).first_seen
+    assert scan.id in covered
+    assert other.id not in covered
+    assert after.id not in covered
+
+
+def test_a_receipt_cannot_be_taken_back():
+    world = small_world()
+    scan = world.scan("dave", 0)
+    world.see(only=[0])
+    garbage = (DAVE, 50, RecordId(b"\xee" * 32))
+    for heads in ([garbage], [], [(DAVE, 0, scan.id)], [(DAVE, 1, garbage[2])]):
+        seen(world, 0, heads)
+        assert scan.id in view_of(world).first_seen
+
+
+def test_after_a_head_of_another_branch_nothing_more_is_covered():
+    world = small_world()
+    scan = world.scan("dave", 0)
+    world.see(only=[0])
+    seen(world, 0, [(DAVE, 1, RecordId(b"\xee" * 32))])
+    more = world.erase("dave", scan)
+    seen(world, 0, [head_of(more)])
+    assert more.id not in view_of(world).first_seen
+
+
+def test_a_head_whose_chain_is_not_here_decides_nothing():
+    world = small_world()
+    scan = world.scan("dave", 0)
+    more = world.erase("dave", scan)
+    world.see(only=[0])
+    kept = Evidence(r for r in world.records if r.id != scan.id)
+    found = view_of(world, evidence=kept)
+    assert not {scan.id, more.id} & set(found.first_seen)
+    assert found.unknown == {DAVE: scan.id}
+
+
+def test_a_seen_that_is_not_later_than_the_last_is_void():
+    world = small_world()
+    world.see(only=[0])
+    scan = world.scan("dave", 0)
+    world.now -= 60_000
+    world.see(only=[0])
+    assert scan.id not in view_of(world).first_seen
+
+
+def test_the_first_final_in_time_is_the_only_one():
+    world = small_world()
+    early = seen(world, 0, [], final=1)
+    world.now = world.terms.rounds[0].final_from
+    first = seen(world, 0, [], final=1)
+    seen(world, 0, [], final=1)
+    feed = feeds_of(world)[world.witness_keys[0].author]
+    assert find_final(world.terms, 1, feed) == first
+    assert find_final(world.terms, 1, feed[:1]) is None
+    assert find_final(world.terms, 2, feed) is None
+    assert early.seq == 0
+
+
+def test_a_witness_feed_is_followed_along_its_own_links_only():
+    world = small_world()
+    (mine,) = world.see(only=[0])
+    (theirs,) = world.see(only=[1])
+    scope = witness_scope(world.scope)
+    claim = Seen(salt=salt_of("x"), final=1, heads=())
+    stolen = world.write(
+        world.witness_keys[0],
+        Kind.SEEN,
+        claim,
+        scope=scope,
+        after=Head(theirs.seq, theirs.id),
+    )
+    lookup = world.evidence().lookup
+    assert feed_up_to(mine.id, lookup) == [mine]
+    with pytest.raises(ProtocolError) as caught:
+        feed_up_to(stolen.id, lookup)
+    assert caught.value.reason is Reason.WRONG_BACKLINK
+
+
+def test_a_witness_feed_without_a_claim_is_incomplete():
+    world = small_world()
+    (mine,) = world.see(only=[0])
+    bare = Evidence([without_parts(mine, claim=True, note=False)])
+    with pytest.raises(Incomplete) as caught:
+        feed_up_to(mine.id, bare.lookup)
+    assert caught.value.missing == (mine.id,)
+
+
+def test_receipts_count_witnesses():
+    world = small_world()
+    scan = world.scan("dave", 0)
+    for count, only in enumerate(([0], [2], [3], [3]), 1):
+        world.see(only=only)
+        found = receipts(world.terms, feeds_of(world), world.evidence().lookup)
+        assert found[scan.id] == min(count, 3)
+
+
+# 2f+1 finals
+
+
+@pytest.mark.parametrize(
+    ("witnesses", "saw", "counts"),
+    [(1, 1, True), (4, 1, False), (4, 2, True), (7, 2, False), (7, 3, True)],
+)
+def test_what_f_plus_one_of_the_named_saw_counts(witnesses, saw, counts):
+    world = small_world(witnesses=witnesses)
+    world.see()
+    scan = world.scan("dave", 0)
+    world.see(only=list(range(saw)))
+    world.now = world.terms.rounds[0].final_from
+    finals = [
+        seen(world, index, [], final=1).id for index in range(world.terms.quorum)
+    ]
+    found = heads_in(supported(world, finals=finals).cut)
+    assert (found[DAVE] == (1, scan.id)) is counts
+
+
+def test_witness_time_is_the_f_plus_first_smallest():
+    world = small_world()
+    times = []
+    for index in range(4):
+        world.now += 10_000
+        (one,) = world.see(only=[index])
+        times.append(one.header.time_ms)
+    world.finish_round(1)
+    named = [f.id for f in finals_at_hand(world.terms, 1, world.evidence())][:3]
+    entry = next(e for e in supported(world, finals=named).cut if e.author == DAVE)
+    assert entry.steps == ((0, times[1]),)
+
+
+def test_what_was_seen_too_late_waits_for_the_next_round():
+    world = small_world()
+    world.see()
+    world.now = world.terms.rounds[0].accept_until + 1
+    scan = world.scan("dave", 0)
+    world.finish_round(1)
+    assert heads_in(supported(world).cut)[DAVE][0] == 0
+    first = world.close(1)
+    world.finish_round(2)
+    counted = world.settle(2, first).settlement.counted
+    assert scan.id in {item.record.id for item in counted if item.round == 2}
+
+
+def test_only_one_branch_of_a_fork_is_in_a_cut():
+    world = small_world()
+    scan = world.scan("dave", 0)
+    world.see(only=[0, 1])
+    other = world.fork("dave", Kind.ERASE, world.erase_claim(scan))
+    seen(world, 2, [head_of(world.records[2]), head_of(other)][1:])
+    world.now = world.terms.rounds[0].final_from
+    finals = [seen(world, index, [], final=1).id for index in range(3)]
+    assert heads_in(supported(world, finals=finals).cut)[DAVE] == (1, scan.id)
+
+
+def test_finals_are_two_f_plus_one_of_distinct_witnesses_in_time():
+    world = small_world()
+    early = [seen(world, index, [], final=1).id for index in range(4)]
+    world.now = world.terms.rounds[0].final_from
+    good = [seen(world, index, [], final=1).id for index in range(4)]
+    second = seen(world, 0, [], final=1).id
+    world.enter(key_of("dave 2"))
+    lookup = world.evidence().lookup
+    cover(world.terms, 1, good[:3], lookup, {})
+    for finals in (
+        good[:2],
+        good,
+        [*good[:2], good[1]],
+        [*good[:2], early[2]],
+        [second, *good[1:3]],
+        [*good[:2], world.records[0].id],
+    ):
+        with pytest.raises(ProtocolError) as caught:
+            cover(world.terms, 1, finals, lookup, {})
+        assert caught.value.reason is Reason.WRONG_CUT
+    for number in (0, 2, 4):
+        with pytest.raises(ProtocolError):
+            cover(world.terms, number, good[:3], lookup, {})
+    with pytest.raises(Incomplete):
+        cover(world.terms, 1, [*good[:2], RecordId(bytes(32))], lookup, {})
+
+
+def test_the_forks_of_a_cut_are_those_the_named_witnesses_prove():
+    world = small_world()
+    scan = world.scan("dave", 0)
+    world.see()
+    other = world.fork("dave", Kind.ERASE, world.erase_claim(scan))
+    world.report_fork(scan, other)
+    world.finish_round(1)
+    (fork,) = supported(world).forks
+    assert (fork.author, fork.seq) == (DAVE, 1)
+    assert (fork.id_a, fork.id_b) == tuple(sorted((scan.id, other.id)))
+
+
+# what liars cannot do
+
+
+def test_a_head_that_exists_nowhere_does_not_keep_a_verdict_waiting():
+    world = small_world()
+    world.scan("dave", 0)
+    garbage = (DAVE, 50, RecordId(b"\xee" * 32))
+    seen(world, 0, [garbage])
+    world.finish_round(1)
+    named = [f.id for f in finals_at_hand(world.terms, 1, world.evidence())][:3]
+    assert supported(world, finals=named).unknown == ()
+    verdict, _, _ = judge_cut(
+        world.terms, [world.settle(1).declared], world.evidence()
+    )
+    assert verdict is Verdict.OK
+
+
+def test_an_omission_is_proven_though_other_records_are_missing():
+    world = small_world()
+    world.join("zoe")
+    world.scan("dave", 0)
+    world.finish_round(1)
+    declared = world.settle(1).declared
+    cut = tuple(entry for entry in declared.cut if entry.author != DAVE)
+    zoe = key_of("zoe").author
+    kept = Evidence(r for r in world.records if r.author != zoe)
+    lie = replace(declared, cut=cut)
+    verdict, findings, missing = judge_cut(world.terms, [lie], kept)
+    assert verdict is Verdict.WRONG
+    assert [(one.author, one.kind) for one in findings] == [(DAVE, "omitted")]
+    assert missing
+
+
+def test_padding_and_misdating_are_found():
+    world = small_world()
+    world.see()
+    scan = world.scan("dave", 0)
+    world.see(only=[0])
+    world.now = world.terms.rounds[0].final_from
+    world.see(final=1, heads={})
+    declared = world.settle(1).declared
+    at = next(i for i, entry in enumerate(declared.cut) if entry.author == DAVE)
+    entry = declared.cut[at]
+    for kind, lie in (
+        ("padded", replace(entry, seq=1, id=scan.id)),
+        ("misdated", replace(entry, steps=((0, OPENS + MINUTE * 2),))),
+    ):
+        cut = (*declared.cut[:at], lie, *declared.cut[at + 1 :])
+        verdict, findings, _ = judge_cut(
+            world.terms, [replace(declared, cut=cut)], world.evidence()
+        )
+        assert verdict is Verdict.WRONG
+        assert [one.kind for one in findings] == [kind]
+
+
+def test_an_entry_of_too_many_steps_goes_on_in_the_next_round(monkeypatch):
+    from protocols import evidence as module
+
+    monkeypatch.setattr(module, "STEPS_MAX", 3)
+    world = small_world()
+    world.see()
+    target = world.records[-1]
+    for _ in range(4):
+        claim = Erase(salt=salt_of(world.now), record=target.id, claim=False)
+        world.write(key_of("dave"), Kind.ERASE, claim)
+        world.see()
+    world.finish_round(1)
+    first = world.close(1)
+    entry = next(
+        e for e in world.settle(1).declared.cut if e.author == DAVE
+    )
+    assert (entry.seq, len(entry.steps)) == (2, 3)
+    world.finish_round(2)
+    second = world.settle(2, first).declared
+    (rest,) = (e for e in second.cut if e.author == DAVE)
+    assert (rest.seq, rest.steps[0][0]) == (4, 3)
+    (report,) = verify.verify_closes(world.terms, world.evidence())
+    assert (report.statement, report.cut) == (Verdict.OK, Verdict.OK)
