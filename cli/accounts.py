@@ -166,6 +166,13 @@ def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -
                 why=reason(act["reason"]),
             )
         )
+    for person in answer["people"]:
+        if person["refused"]:
+            output.say(
+                _("Not admitted: {person}: {why}").format(
+                    person=name(person["author"]), why=reason(person["refused"])
+                )
+            )
     if not answer["conditions_met"]:
         output.say(_("Nothing is paid yet: the conditions are not met."))
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any
 
 from protocols.codec import Value, decode, encode
 from protocols.errors import ProtocolError, Reason
 from protocols.join import (
     CARD,
-    INVITE,
     Card,
-    Continue,
-    Invite,
-    Join,
     continue_shape,
     join_shape,
 )
@@ -53,7 +50,6 @@ from protocols.shape import (
 )
 from protocols.tags.entry import ENTRY, EVIDENCE, Evidence, TagEntry
 from protocols.terms import TERMS, Terms
-
 
 
 class Kind(IntEnum):
@@ -394,9 +390,11 @@ CLAIMS: dict[Kind, Shape[Any]] = {
         final=option(uint(ROUNDS_MAX, 1)),
         heads=rule(
             listof(HEAD, HEADS_MAX),
-            lambda heads: None
-            if all(a[0] < b[0] for a, b in zip(heads, heads[1:], strict=False))
-            else "one head an author, ascending",
+            lambda heads: (
+                None
+                if all(a[0] < b[0] for a, b in pairwise(heads))
+                else "one head an author, ascending"
+            ),
         ),
     ),
     Kind.FORK: struct(

@@ -155,7 +155,9 @@ def make_join(
     )
 
 
-def make_continue(root: SigningKey, join: Join, new: AuthorKey, salt: bytes) -> Continue:
+def make_continue(
+    root: SigningKey, join: Join, new: AuthorKey, salt: bytes
+) -> Continue:
     """Let the root key vouch for a further key of the same person."""
     signature = root.sign_value("continue", _continue_value(join.invite, new))
     return Continue(salt=salt, root=root.author, join=join, root_signature=signature)

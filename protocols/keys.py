@@ -86,9 +86,7 @@ def verify(author: bytes, tag: str, data: bytes, signature: bytes) -> None:
         raise ProtocolError(Reason.BAD_SIGNATURE, tag) from error
 
 
-def verify_value(
-    author: bytes, tag: str, value: list[Value], signature: bytes
-) -> None:
+def verify_value(author: bytes, tag: str, value: list[Value], signature: bytes) -> None:
     """Check a signature over the canonical array `value`.
 
     Raises:

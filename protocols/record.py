@@ -135,7 +135,7 @@ def record_id(header_bytes: bytes) -> RecordId:
     return RecordId(sha256(preimage("record", header_bytes)).digest())
 
 
-def sign_record(
+def sign_record(  # noqa: PLR0913 - the fields of a header
     key: SigningKey,
     *,
     network: NetworkId,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Generic, TypeVar, cast
 
 from protocols.codec import Value
@@ -119,9 +120,7 @@ def struct(build: Callable[..., T], **fields: Shape[Any]) -> Shape[T]:
         if type(value) is not list or len(value) != len(shapes):
             raise ProtocolError(Reason.BAD_SHAPE, f"{label}: {len(shapes)} fields")
         try:
-            parts = {
-                n: s.read(v) for n, s, v in zip(names, shapes, value, strict=True)
-            }
+            parts = {n: s.read(v) for n, s, v in zip(names, shapes, value, strict=True)}
         except ProtocolError as error:
             raise ProtocolError(error.reason, f"{label}: {error.detail}") from error
         return build(**parts)
@@ -169,7 +168,7 @@ def choice(name: str, table: Mapping[int, Shape[Any]]) -> Shape[Any]:
         return table[value[0]].read(value[1:])
 
     def write(item: object) -> Value:
-        tag = cast(int, item.tag)  # type: ignore[attr-defined]
+        tag = cast("int", item.tag)  # type: ignore[attr-defined]
         return [int(tag), *cast("list[Value]", table[tag].write(item))]
 
     return Shape(name, read, write)
@@ -192,7 +191,7 @@ def ascending(shape: Shape[tuple[T, ...]]) -> Shape[tuple[T, ...]]:
     """A list that must be strictly ascending (and so has no duplicates)."""
 
     def check(items: tuple[Any, ...]) -> str | None:
-        for before, after in zip(items, items[1:], strict=False):
+        for before, after in pairwise(items):
             if not before < after:
                 return "not strictly ascending"
         return None

@@ -369,13 +369,9 @@ TERMS: Shape[Terms] = struct(
     unit=text(16),
     budget=_AMOUNT,
     sponsor=ascending(listof(_KEY, KEYS_MAX, 1)),
-    witnesses=listof(
-        struct(Witness, key=_KEY, owner=text(NAME_MAX)), WITNESSES_MAX, 1
-    ),
+    witnesses=listof(struct(Witness, key=_KEY, owner=text(NAME_MAX)), WITNESSES_MAX, 1),
     rounds=listof(
-        struct(
-            Round, opens=_TIME, closes=_TIME, accept_until=_TIME, final_from=_TIME
-        ),
+        struct(Round, opens=_TIME, closes=_TIME, accept_until=_TIME, final_from=_TIME),
         ROUNDS_MAX,
         1,
     ),
@@ -491,7 +487,7 @@ def _wrongs(terms: Terms) -> list[tuple[str, bool]]:
     ]
     found += _round_wrongs(terms)
     for index, stage in enumerate(terms.stages):
-        found += _stage_wrongs(terms, index, stage)
+        found += _stage_wrongs(index, stage)
     by_name = {group.name: group for group in terms.groups}
     for condition in terms.conditions:
         where = f"conditions: stage {condition.stage}"
@@ -534,13 +530,16 @@ def _round_wrongs(terms: Terms) -> list[tuple[str, bool]]:
     return found
 
 
-def _stage_wrongs(terms: Terms, index: int, stage: Stage) -> list[tuple[str, bool]]:
+def _stage_wrongs(index: int, stage: Stage) -> list[tuple[str, bool]]:
     where = f"stage {stage.id}"
     reward = stage.reward
     found = [
         (f"{where}: act", stage.act not in set(Act)),
         (f"{where}: a scan names its tags", stage.act == Act.SCAN and not stage.tags),
-        (f"{where}: after an earlier stage", any(a.stage >= index for a in stage.after)),
+        (
+            f"{where}: after an earlier stage",
+            any(a.stage >= index for a in stage.after),
+        ),
         (
             f"{where}: only outcomes can be refunded",
             stage.refund_ms > 0 and stage.act != Act.OUTCOME,

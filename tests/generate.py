@@ -1,23 +1,45 @@
-"""Writes what is computed in the specs: `python -m tests.generate [--check]`.
+"""Writes what specs and READMEs compute: `python -m tests.generate [--check]`.
 
-Each entry of `PAGES` gives the whole text of one file; a page is never edited
-by hand. With --check nothing is written, and the exit code is 1 if a file
-differs.
+Each entry of `PAGES` gives the whole text of one file: all of it computed, or the
+file as it is with the part between two markers made anew. Neither is edited by
+hand. With --check nothing is written, and the exit code is 1 if a file differs.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.one_balloon import page as one_balloon
+from tests.spec_tables import kinds_page, limits_page
 
 ROOT = Path(__file__).parents[1]
 
+
+def api_table() -> str:
+    """p2pnode/README.md with the local API as `api/routes.py` describes it."""
+    source = (ROOT / "p2pnode/api/routes.py").read_text("utf-8")
+    words = ast.get_docstring(ast.parse(source)) or ""
+    return with_part("p2pnode/README.md", "api", words.partition("\n\n")[2])
+
+
+def with_part(name: str, marker: str, text: str) -> str:
+    """The file's text, with `text` between `<!-- marker -->` and its end."""
+    before, begin, rest = _held(name).partition(f"<!-- {marker} -->\n")
+    _old, end, after = rest.partition(f"<!-- end {marker} -->")
+    assert begin, f"{name} has no place for {marker}"
+    assert end, f"{name} has no end of {marker}"
+    return f"{before}{begin}\n{text}\n\n{end}{after}"
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "p2pnode/README.md": api_table,
     "protocols/spec/0000-one-balloon.md": one_balloon,
+    "protocols/spec/kinds.md": kinds_page,
+    "protocols/spec/limits.md": limits_page,
 }
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from protocols.codec import Value, encode
 
-NAME_WIDTH = 20
+NAME_WIDTH = 28
+"""Columns of a name with its indent; the longest takes 26."""
+
 HEX_WIDTH = 64
 """Hex digits in a line: 32 bytes."""
 
@@ -41,11 +43,6 @@ def block(item: Any, value: Value, known: Mapping[bytes, str]) -> str:
     return "\n".join(line for piece in pieces for line in _lines(piece))
 
 
-def plain(data: bytes, name: str = "") -> str:
-    """The lines of bytes without structure."""
-    return "\n".join(_lines(Piece(0, name, b"", data)))
-
-
 def _pieces(
     depth: int, name: str, item: Any, value: Value, known: Mapping[bytes, str]
 ) -> Iterator[Piece]:
@@ -71,7 +68,8 @@ def _members(item: Any, value: Sequence[Value]) -> Iterator[tuple[str, Any, Valu
         names = [field.name for field in fields(item)]
         parts = [getattr(item, name) for name in names]
         if len(value) == len(names) + 1:
-            names, parts = ["variant", *names], [item.tag, *parts]  # type: ignore[attr-defined]
+            variant = getattr(item, "tag", None)
+            names, parts = ["variant", *names], [variant, *parts]
     else:
         parts = [*item]
         names = [str(place) for place in range(len(parts))]
@@ -105,6 +103,7 @@ def _said(value: Value, known: Mapping[bytes, str]) -> str:
 
 def _lines(piece: Piece) -> Iterator[str]:
     label = "  " * piece.depth + piece.name
+    assert len(label) < NAME_WIDTH, f"{label} is too long a name"
     if piece.folded:
         yield f"{label:{NAME_WIDTH}}({piece.said})"
         return

@@ -47,6 +47,7 @@ from protocols.keys import (
 from protocols.record import NO_BACKLINK, Record, sign_record, without_parts
 from protocols.settlement.close import Closing, close_claim, parts
 from protocols.settlement.verify import Evidence, declare, declared_chain
+from protocols.tags.entry import Evidence as TagEvidence
 from protocols.tags.entry import (
     Serials,
     TagEntry,
@@ -56,7 +57,6 @@ from protocols.tags.entry import (
     sign_serial,
     tag_id,
 )
-from protocols.tags.entry import Evidence as TagEvidence
 from protocols.terms import (
     Act,
     Caps,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from protocols.claims import Kind
 from protocols.evidence import receipts
+from protocols.join import Continue, Join
 from protocols.keys import AuthorKey, witness_scope
 from protocols.settlement.voucher import voucher_text
 from protocols.tags.entry import tag_id
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from p2pnode.services.acts import Scanned
     from p2pnode.services.closing import Line, Verified
     from p2pnode.services.library import View
+    from protocols.record import Record
     from protocols.settlement.judge import ActFacts, Grant
     from protocols.settlement.settle import Settlement
     from protocols.settlement.verify import CloseReport
@@ -283,6 +285,8 @@ def evidence(view: View, mine: AuthorKey) -> Document:
     feeds = {w.key: view.evidence.feed(scope, w.key) for w in view.terms.witnesses}
     seen = receipts(view.terms, feeds, view.evidence.lookup)
     f = view.terms.faults
+    joins = [seen.get(join.id, 0) for join in _joins_above(view, mine)]
+    surest = min(joins, default=len(view.terms.witnesses))
     return {
         "format": "p2pnode.evidence/1",
         "campaign": campaign_text(view.campaign),
@@ -296,16 +300,32 @@ def evidence(view: View, mine: AuthorKey) -> Document:
                 else str(record.kind),
                 "time": record.header.time_ms,
                 "seen_by": seen.get(record.id, 0),
-                "receipt": _receipt(seen.get(record.id, 0), f),
+                "receipt": _receipt(seen.get(record.id, 0), surest, f),
             }
             for record in view.evidence.feed(view.campaign, mine)
         ],
     }
 
 
-def _receipt(seen: int, faults: int) -> str:
-    """none, seen, can-count (f+1) or safe (2f+1)."""
-    if seen >= 2 * faults + 1:
+def _joins_above(view: View, author: AuthorKey) -> list[Record]:
+    """The genesis records from `author` up to a key that the terms name."""
+    joins: list[Record] = []
+    while not view.terms.names(author) and len(joins) <= view.terms.depth:
+        feed = view.evidence.feed(view.campaign, author)
+        if not feed or feed[0].claim_bytes is None:
+            break
+        claim = feed[0].claim()
+        join = claim.join if isinstance(claim, Continue) else claim
+        if not isinstance(join, Join):
+            break
+        joins.append(feed[0])
+        author = join.invite.inviter
+    return joins
+
+
+def _receipt(seen: int, surest: int, faults: int) -> str:
+    """none, seen, can-count (f+1) or safe (2f+1, as is every join above)."""
+    if min(seen, surest) >= 2 * faults + 1:
         return "safe"
     if seen >= faults + 1:
         return "can-count"

@@ -309,6 +309,8 @@ class _Database:
             return error
         try:
             connection.execute("COMMIT")
+        except apsw.FullError as error:
+            return self._no_room(connection, error)
         except apsw.Error as error:
             return self._in_doubt(error)
         self.commits += 1
@@ -331,6 +333,18 @@ class _Database:
                 raise self._failed(error) from error
             raise
 
+    def _no_room(self, connection: apsw.Connection, error: apsw.Error) -> Exception:
+        """A write of the commit found no room: undo it, then nothing happened.
+
+        There is no doubt: the frame that would end the transaction is not whole,
+        so no reader takes it for one, and the next write goes over it.
+        """
+        try:
+            self._undo(connection)
+        except StoreInDoubt as doubt:
+            return doubt
+        return self._failed(error)
+
     def _undo(self, connection: apsw.Connection) -> None:
         try:
             if connection.in_transaction:
@@ -343,7 +357,7 @@ class _Database:
         if isinstance(error, apsw.ConstraintError):
             return StoreConflict(str(error))
         if isinstance(error, (apsw.FullError, apsw.ReadOnlyError)):
-            return StoreFull(str(error))
+            return _full(error)
         return self._in_doubt(error)
 
     def _in_doubt(self, error: apsw.Error) -> StoreInDoubt:
@@ -355,11 +369,14 @@ class _Database:
         """Move the WAL into the file, fsync it, and empty the WAL.
 
         Raises:
+            StoreFull: no room in the file; the WAL keeps what it has.
             StoreInDoubt: that failed.
         """
         connection = self.connection()
         try:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.FullError as error:
+            raise _full(error) from error
         except apsw.Error as error:
             raise self._in_doubt(error) from error
 
@@ -445,7 +462,7 @@ def _connect(path: Path, vfs: str | None) -> apsw.Connection:
     except BaseException:
         connection.close(True)
         raise
-    connection.execute(SETTINGS)
+    connection.execute(SETTINGS).fetchall()  # a row of one would keep back the rest
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection
@@ -501,5 +518,11 @@ def _translated(error: apsw.Error, path: Path) -> Exception:
     if isinstance(error, apsw.BusyError):
         return StoreInUse(f"another process has {path} open: stop it first")
     if isinstance(error, (apsw.FullError, apsw.ReadOnlyError)):
-        return StoreFull(f"{path}: {error}")
+        return _full(error)
     return StoreDamaged(f"{path}: {type(error).__name__}: {error}")
+
+
+def _full(error: apsw.Error) -> StoreFull:
+    """SQLite's own text depends on which call found the disk full."""
+    read_only = isinstance(error, apsw.ReadOnlyError)
+    return StoreFull("the file is read-only" if read_only else "the disk is full")

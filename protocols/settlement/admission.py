@@ -38,8 +38,10 @@ class Person:
 
     @property
     def payee(self) -> AuthorKey:
-        """Her latest counted key, the one a statement names: any key that she
-        continued with is later than the root, whose phone may be lost."""
+        """Her latest counted key: the one a statement names.
+
+        Any key she continued with is later than the root, which may be lost.
+        """
         further = [key for key in self.keys if key != self.root]
         return further[-1] if further else self.root
 

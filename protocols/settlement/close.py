@@ -45,9 +45,7 @@ class Closing:
         }
 
 
-def close_claim(
-    terms: Terms, closing: Closing, previous: bytes, salt: bytes
-) -> Close:
+def close_claim(terms: Terms, closing: Closing, previous: bytes, salt: bytes) -> Close:
     """The close of a settled round.
 
     Args:
@@ -158,5 +156,3 @@ def _leaves(chunks: dict[int, bytes]) -> list[Value]:
             return []
         leaves += value
     return leaves
-
-

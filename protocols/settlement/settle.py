@@ -151,7 +151,7 @@ def _fold(
     refused = judge.run(ordered)
     met = conditions_met(terms, state.ledger.grants, refused)
     state.met = tuple(a or b for a, b in zip(state.met, met, strict=True))
-    return _total(terms, declared.round, state, admission, counted, book, rows, refused)
+    return _total(judge, state, rows, refused)
 
 
 def _check_claims(new: Sequence[Counted], declared: Declared) -> None:
@@ -229,15 +229,12 @@ def _is_withheld(state: _State, item: Counted) -> bool:
 
 
 def _total(
-    terms: Terms,
-    number: int,
+    judge: Judge,
     state: _State,
-    admission: Admission,
-    counted: CountedSet,
-    book: TagBook,
     rows: tuple[Row, ...],
     refused: dict[RecordId, tuple[ActFacts, Reason]],
 ) -> Settlement:
+    terms, number, admission = judge.terms, judge.round, judge.admission
     grants = sorted(state.ledger.grants.values(), key=lambda g: g.act.item.order)
     all_met = all(state.met)
     pools = sum(grant.pool for grant in grants) if all_met else 0
@@ -262,8 +259,8 @@ def _total(
         grants=tuple(grants),
         refused=tuple(sorted(refused.values(), key=lambda pair: pair[0].item.order)),
         admission=admission,
-        counted=tuple(counted.all),
-        book=book,
+        counted=tuple(judge.counted.all),
+        book=judge.book,
     )
 
 

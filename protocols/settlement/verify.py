@@ -136,10 +136,10 @@ def sponsor_closes(terms: Terms, evidence: Evidence) -> list[Record]:
 
 def verify_closes(terms: Terms, evidence: Evidence) -> list[CloseReport]:
     """Judge every close of the campaign, in order of rounds."""
-    reports: list[CloseReport] = []
-    for close in sponsor_closes(terms, evidence):
-        reports.append(verify_close(terms, close, evidence))
-    return reports
+    return [
+        verify_close(terms, close, evidence)
+        for close in sponsor_closes(terms, evidence)
+    ]
 
 
 def verify_close(terms: Terms, close: Record, evidence: Evidence) -> CloseReport:
@@ -210,9 +210,7 @@ def _not_judged(settlement: Settlement, evidence: Evidence) -> int:
     return sum(record is not None and record.claim_bytes is None for record in rows)
 
 
-def declared_chain(
-    terms: Terms, close: Record, evidence: Evidence
-) -> list[Declared]:
+def declared_chain(terms: Terms, close: Record, evidence: Evidence) -> list[Declared]:
     """What `close` and the closes before it declare, rounds ascending.
 
     Raises:

@@ -271,7 +271,12 @@ def serial_seed(
 
 
 def sign_serial(
-    seed: Seed, index: int, network: NetworkId, scope: Scope, author: AuthorKey, tag: TagId
+    seed: Seed,
+    index: int,
+    network: NetworkId,
+    scope: Scope,
+    author: AuthorKey,
+    tag: TagId,
 ) -> SerialProof:
     """Let a serial's own key sign for one author in one campaign."""
     key = SigningKey(seed)

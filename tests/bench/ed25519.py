@@ -67,8 +67,8 @@ def bare_verify(prepared: tuple[bytes, bytes]) -> None:
 
 
 def rate(action: Callable[[T], object], items: Sequence[T]) -> float:
-    """How many items a second."""
-    start = time.perf_counter()
+    """How many items a second of this process's CPU."""
+    start = time.process_time()
     for item in items:
         action(item)
-    return len(items) / (time.perf_counter() - start)
+    return len(items) / (time.process_time() - start)

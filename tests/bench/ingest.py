@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -39,16 +40,17 @@ def measure(share: float) -> list[Row]:
         grouped = trio.run(ingest, batch, BATCH)
         memory = trio.run(ingest, batch, BATCH, True)
     return [
-        _row(f"batches of {BATCH}, one commit each", grouped, bare, ONE_BY_ONE_LEAST),
+        _row(f"batches of {BATCH}, one commit each", grouped, ONE_BY_ONE_LEAST),
         Row(
             subject="ingest",
-            figure=f"the same, against bare libsodium's {bare:,.0f}/s",
-            value=100 * grouped / bare,
+            figure="the same by CPU, of bare libsodium's rate",
+            value=100 * grouped.cpu / bare,
             unit="%",
             least=50,
+            beside=f"bare libsodium {bare:,.0f}/s, ours {grouped.cpu:,.0f}/s of CPU",
         ),
-        _row("batches of 1, one commit each", single, bare),
-        _row(f"batches of {BATCH}, into memory", memory, bare),
+        _row("batches of 1, one commit each", single),
+        _row(f"batches of {BATCH}, into memory", memory),
         Row(
             subject="ingest",
             figure="decode_record alone",
@@ -71,30 +73,41 @@ def switching() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-async def ingest(batch: Sequence[bytes], size: int, in_memory: bool = False) -> float:
-    """Ingest `size` records a call; return records a second."""
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Records a second by the clock, and by the CPU all threads took."""
+
+    clock: float
+    cpu: float
+
+
+async def ingest(batch: Sequence[bytes], size: int, in_memory: bool = False) -> Rate:
+    """Ingest `size` records a call."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "node.db")
         store = MemoryStore() if in_memory else await open_store(file)
         feeds = Feeds(store, NETWORK, SystemClock(), SystemRng())
         await feeds.open()
         await feeds.follow(SCOPE)
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         for at in range(0, len(batch), size):
             await feeds.ingest(batch[at : at + size], source=feeds)
-        seconds = time.perf_counter() - start
+        rate = Rate(
+            len(batch) / (time.perf_counter() - start),
+            len(batch) / (time.process_time() - cpu),
+        )
         held = (await store.counts())["records"]
         await store.close()
         assert held == len(batch), f"{held} of {len(batch)} were kept"
-        return len(batch) / seconds
+        return rate
 
 
-def _row(figure: str, value: float, bare: float, least: float | None = None) -> Row:
+def _row(figure: str, rate: Rate, least: float | None = None) -> Row:
     return Row(
         subject="ingest",
         figure=figure,
-        value=value,
+        value=rate.clock,
         unit="records/s",
         least=least,
-        beside=f"{value / bare:.2f} of bare libsodium",
+        beside=f"{1e6 / rate.cpu:.0f} µs CPU a record",
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from p2pnode.services.feeds import Draft
+from p2pnode.services.link import BATCH_SECONDS
 from protocols.claims import Kind
 from tests.bench.figures import Row, scaled
 from tests.bench.ingest import switching
@@ -75,6 +76,8 @@ async def _publish(
         await a.feeds.publish_many(key, SCOPE, drafts)
         if b is not None:
             await b.has_taken(a.taken)
+        else:
+            await trio.sleep(BATCH_SECONDS)  # as idle in between as with a neighbour
         waits_ms.append(1000 * (time.perf_counter() - start))
     return time.process_time() - before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,9 @@ from protocols.tags.entry import (
 from tests.worlds import World, key_of
 
 SALT = bytes(range(16))
-ID, KEY, SIGNATURE = b"\x01" * 32, b"\x02" * 32, b"\x03" * 64
+ID: Any = b"\x01" * 32
+KEY: Any = b"\x02" * 32
+SIGNATURE: Any = b"\x03" * 64
 WORLD = World(balloons=1, changes={"conditions": ()})
 JOIN = WORLD.join("dave").claim()
 CARD = WORLD.card("dave")
@@ -77,7 +80,7 @@ CLOSE = Close(
     salt=SALT,
     round=1,
     previous=ID,
-    finals=(b"\x01" * 32, b"\x02" * 32, b"\x03" * 32),
+    finals=(ID, KEY, SIGNATURE[:32]),
     cut_root=ID,
     cut_count=1,
     forks_root=ID,
@@ -101,7 +104,11 @@ OUTCOME = Outcome(salt=SALT, stage=0, author=KEY, amount=1, after=(ID,), card=No
 ATTEST = Attest(salt=SALT, author=KEY, act=ID, stage=None, amount=0, card=CARD)
 PART = Part(salt=SALT, tree=1, root=ID, index=0, data=b"\x90")
 FORK = Fork(
-    salt=SALT, header_a=b"a", signature_a=SIGNATURE, header_b=b"b", signature_b=SIGNATURE
+    salt=SALT,
+    header_a=b"a",
+    signature_a=SIGNATURE,
+    header_b=b"b",
+    signature_b=SIGNATURE,
 )
 PROFILE = Profile(
     salt=SALT, name="a", trade="b", place="c", peer="d", peer_signature=SIGNATURE
@@ -181,7 +188,7 @@ def test_every_kind_but_the_reserved_one_has_a_shape():
 
 @pytest.mark.parametrize(("kind", "claim"), GOOD, ids=names(GOOD))
 def test_a_claim_with_a_field_less_or_more_is_refused(kind, claim):
-    value = decode(write_claim(kind, claim), CLAIM_MAX)
+    value: Any = decode(write_claim(kind, claim), CLAIM_MAX)
     for wrong in (value[:-1], [*value, None], [bytes(15), *value[1:]], []):
         with pytest.raises(ProtocolError) as caught:
             read_claim(kind, encode(wrong))
@@ -190,7 +197,7 @@ def test_a_claim_with_a_field_less_or_more_is_refused(kind, claim):
 
 @pytest.mark.parametrize(("kind", "claim"), GOOD, ids=names(GOOD))
 def test_no_field_may_be_of_another_type(kind, claim):
-    value = decode(write_claim(kind, claim), CLAIM_MAX)
+    value: Any = decode(write_claim(kind, claim), CLAIM_MAX)
     for at in range(1, len(value)):
         wrong = [*value[:at], [[b"odd"]], *value[at + 1 :]]
         with pytest.raises(ProtocolError) as caught:
@@ -272,7 +279,7 @@ def test_each_bound_holds(kind, claim, field, inside, outside):
     good = replace(claim, **{field: inside})
     assert read_claim(kind, write_claim(kind, good)) == good
     at = [one.name for one in fields(claim)].index(field)
-    value = decode(write_claim(kind, good), CLAIM_MAX)
+    value: Any = decode(write_claim(kind, good), CLAIM_MAX)
     value[at] = plain(outside, claim, field, kind)
     with pytest.raises(ProtocolError) as caught:
         read_claim(kind, encode(value))
@@ -282,7 +289,7 @@ def test_each_bound_holds(kind, claim, field, inside, outside):
 def plain(outside, claim, field, kind):
     """The value as it would stand on the wire."""
     if field == "tags":
-        written = CLAIMS[kind].write(replace(claim, tags=outside))
+        written: Any = CLAIMS[kind].write(replace(claim, tags=outside))
         return written[3]
     if isinstance(outside, tuple):
         return [list(one) if isinstance(one, tuple) else one for one in outside]
@@ -314,7 +321,8 @@ def test_evidence_of_no_carrier_is_refused(evidence):
 @pytest.mark.parametrize("kind", [Kind.NET, 21, 63])
 def test_a_reserved_claim_needs_only_a_salt(kind):
     assert read_claim(kind, encode([SALT, "later", [1]])) == [SALT, "later", [1]]
-    for wrong in ([], ["later"], [bytes(15)]):
+    wrongs: list[Any] = [[], ["later"], [bytes(15)]]
+    for wrong in wrongs:
         with pytest.raises(ProtocolError) as caught:
             read_claim(kind, encode(wrong))
         assert caught.value.reason is Reason.BAD_CLAIM

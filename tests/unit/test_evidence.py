@@ -201,9 +201,7 @@ def test_what_f_plus_one_of_the_named_saw_counts(witnesses, saw, counts):
     scan = world.scan("dave", 0)
     world.see(only=list(range(saw)))
     world.now = world.terms.rounds[0].final_from
-    finals = [
-        seen(world, index, [], final=1).id for index in range(world.terms.quorum)
-    ]
+    finals = [seen(world, index, [], final=1).id for index in range(world.terms.quorum)]
     found = heads_in(supported(world, finals=finals).cut)
     assert (found[DAVE] == (1, scan.id)) is counts
 
@@ -295,9 +293,7 @@ def test_a_head_that_exists_nowhere_does_not_keep_a_verdict_waiting():
     world.finish_round(1)
     named = [f.id for f in finals_at_hand(world.terms, 1, world.evidence())][:3]
     assert supported(world, finals=named).unknown == ()
-    verdict, _, _ = judge_cut(
-        world.terms, [world.settle(1).declared], world.evidence()
-    )
+    verdict, _, _ = judge_cut(world.terms, [world.settle(1).declared], world.evidence())
     assert verdict is Verdict.OK
 
 
@@ -352,9 +348,7 @@ def test_an_entry_of_too_many_steps_goes_on_in_the_next_round(monkeypatch):
         world.see()
     world.finish_round(1)
     first = world.close(1)
-    entry = next(
-        e for e in world.settle(1).declared.cut if e.author == DAVE
-    )
+    entry = next(e for e in world.settle(1).declared.cut if e.author == DAVE)
     assert (entry.seq, len(entry.steps)) == (2, 3)
     world.finish_round(2)
     second = world.settle(2, first).declared

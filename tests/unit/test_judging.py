@@ -95,9 +95,7 @@ def visit_world(stage=None, tags=(), **changes):
         "reward": reward(),
         **(stage or {}),
     }
-    world = World(
-        stages=(replace(SCAN_STAGE, **changed),), changes={**FREE, **changes}
-    )
+    world = World(stages=(replace(SCAN_STAGE, **changed),), changes={**FREE, **changes})
     world.join("dave")
     return world
 
@@ -343,9 +341,7 @@ def test_a_window_pays_only_so_many():
 
 
 def test_a_scan_that_the_host_attests_has_grade_five():
-    world = visit_world(
-        stage={"grade": 5}, named=by_key(party("shop", role=Role.HOST))
-    )
+    world = visit_world(stage={"grade": 5}, named=by_key(party("shop", role=Role.HOST)))
     entry = entry_of(world, host="shop")
     world.tags("shops", [entry])
     world.enter(key_of("shop"))

@@ -80,8 +80,7 @@ def test_of_the_edge_cases_exactly_libsodiums_are_accepted(monkeypatch):
         message = case["msg"].encode()
         try:
             keys.verify(author, "", message, signature)
-        except ProtocolError as error:
-            assert error.reason is Reason.BAD_SIGNATURE
+        except ProtocolError:
             with pytest.raises(BadSignatureError):
                 crypto_sign_open(signature + message, author)
         else:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.claims import Enter, Kind, Reversal
-from protocols.codec import encode
+from protocols.codec import Value, encode
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import Head, check_fork, check_next, prove_fork
-from protocols.keys import RecordId, Scope, network_id, preimage
+from protocols.keys import RecordId, Scope, Signature, network_id, preimage
 from protocols.limits import CLAIM_MAX, HEADER_MAX, INT_MAX, NOTE_MAX, RECORD_MAX
 from protocols.record import (
     HEADER,
@@ -78,7 +78,7 @@ def test_a_record_comes_back_as_it_went():
 def test_a_records_id_is_the_hash_of_its_header_alone():
     record = signed()
     assert record.id == sha256(preimage("record", record.header_bytes)).digest()
-    resigned = replace(record, signature=bytes(64))
+    resigned = replace(record, signature=Signature(bytes(64)))
     assert decode_record(encode_record(resigned)).id == record.id
     with pytest.raises(ProtocolError) as caught:
         check_signature(resigned)
@@ -190,7 +190,7 @@ def test_the_largest_record_fits_its_bound():
     )
     data = encode(HEADER.write(head))
     assert len(data) <= HEADER_MAX
-    parts = [data, bytes(CLAIM_MAX), bytes(NOTE_MAX), bytes(64)]
+    parts: list[Value] = [data, bytes(CLAIM_MAX), bytes(NOTE_MAX), bytes(64)]
     assert len(encode(parts)) <= RECORD_MAX
 
 
@@ -274,7 +274,11 @@ def test_a_changed_proof_fails():
     for changed, network, reason in (
         (swapped, NETWORK, Reason.NOT_A_FORK),
         (proof, network_id("other"), Reason.WRONG_NETWORK),
-        (replace(proof, signature_b=bytes(64)), NETWORK, Reason.BAD_SIGNATURE),
+        (
+            replace(proof, signature_b=Signature(bytes(64))),
+            NETWORK,
+            Reason.BAD_SIGNATURE,
+        ),
         (replace(proof, header_a=b"\xc1"), NETWORK, Reason.NOT_CANONICAL),
     ):
         with pytest.raises(ProtocolError) as caught:

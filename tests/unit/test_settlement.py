@@ -123,7 +123,7 @@ def test_same_bytes_in_any_order_of_arrival():
     close = world.close(1)
     stranger = balloon_world(changes={"title": "another"})
     expected = world.settle(1).settlement
-    rng = random.Random(7)  # noqa: S311
+    rng = random.Random(7)
     for _ in range(20):
         records = [*world.records, *stranger.records]
         late = world.scan("zoe", 0)
@@ -145,7 +145,7 @@ def test_same_bytes_under_any_hash_seed():
         "print(c.id.hex(), w.settle(1).settlement.statement_root.hex())\n"
     )
     found = {
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [sys.executable, "-c", code],
             env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
             check=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from protocols.claims import Dispute, Enter, Kind, Part, Profile, Seen, TermsClaim
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import Head
-from protocols.keys import Scope, network_id, witness_scope
+from protocols.keys import RecordId, Scope, network_id, witness_scope
 from protocols.merkle import Tree
 from protocols.record import build_record, sign_record, without_parts
 from protocols.settlement.cut import CutEntry, Declared, ForkEntry, Incomplete
@@ -37,7 +38,6 @@ from tests.unit.test_judging import (
     photo,
     reasons,
     reward,
-    shop_world,
     visit_world,
 )
 from tests.worlds import (
@@ -48,6 +48,8 @@ from tests.worlds import (
     key_of,
     salt_of,
 )
+
+ZERO = RecordId(bytes(32))
 
 # nothing else than ProtocolError and Incomplete
 
@@ -75,7 +77,7 @@ def test_a_good_code_for_a_stage_that_is_none_stops_nobody():
 def test_a_feed_that_begins_with_anything_else_is_not_admitted(kind):
     world = visit_world()
     claims = {
-        Kind.DISPUTE: Dispute(salt=bytes(16), close=bytes(32), statement_root=bytes(32)),
+        Kind.DISPUTE: Dispute(salt=bytes(16), close=ZERO, statement_root=bytes(32)),
         Kind.PROFILE: Profile(
             salt=bytes(16),
             name="x",
@@ -179,7 +181,7 @@ def lies_about(declared):
     }
 
 
-FORKS = ((b"a", b"1" * 32, b"2" * 32), (b"b", b"1" * 32, b"2" * 32))
+FORKS: Any = ((b"a", b"1" * 32, b"2" * 32), (b"b", b"1" * 32, b"2" * 32))
 
 
 def test_a_cut_that_contradicts_itself_is_refused():
@@ -221,16 +223,14 @@ def test_a_record_of_another_network_or_scope_never_counts(place):
     world.heads[world.scope, DAVE] = Head(stray.seq, stray.id)
     assert DAVE not in judged(world).admission.by_key
     entry = CutEntry(author=DAVE, seq=1, id=stray.id, steps=((0, world.now),))
-    finals = tuple(bytes([i]) * 32 for i in range(3))
+    finals = tuple(RecordId(bytes([i]) * 32) for i in range(3))
     declared = Declared(round=2, finals=finals, cut=(entry,), forks=())
     error = settle_or_refuse(world.terms, [declared], world.evidence().lookup)
     assert isinstance(error, ProtocolError)
     assert error.reason is Reason.WRONG_CUT
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_small_change_to_a_close_is_judged_without_a_crash(data):
     world = balloon_world(balloons=2, budget=800_000)
@@ -249,6 +249,40 @@ def test_any_small_change_to_a_close_is_judged_without_a_crash(data):
         changed = without_parts(record, claim=True, note=True)
     world.records[at] = changed
     verify_closes(world.terms, world.evidence())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_mix_of_claims_settles_to_the_budget(data):
+    world = shop_world(stage={"refund_ms": data.draw(st.sampled_from([0, MINUTE]))})
+    entry = entry_of(world, host="shop")
+    world.tags("shops", [entry])
+    photo(world, "dave", entry, 1)
+    names = st.sampled_from(["dave", "shop", "sponsor", "mallory", "witness 0"])
+    world.enter(key_of("witness 0"))
+    world.join("mallory", "dave")
+    stages = st.sampled_from([0, 1, 2, 31])
+    for _ in range(data.draw(st.integers(1, 12))):
+        who, whom = data.draw(names), data.draw(names)
+        target = data.draw(st.sampled_from(world.records))
+        card = data.draw(st.sampled_from([None, world.card(whom)]))
+        amount = data.draw(st.sampled_from([0, 1, 9_999, 2**53 - 1]))
+        match data.draw(st.integers(0, 4)):
+            case 0:
+                stage = data.draw(st.none() | stages)
+                world.attest(who, whom, target, stage=stage, card=card, amount=amount)
+            case 1:
+                after, stage = (target.id,), data.draw(stages)
+                world.outcome(who, whom, amount, stage=stage, after=after, card=card)
+            case 2:
+                world.reverse(who, target, amount)
+            case 3:
+                world.erase(who, target)
+            case _:
+                photo(world, who, entry, data.draw(stages))
+    settled = judged(world)
+    assert balanced(world, settled)
+    assert verify_close(world.terms, world.close(1), world.evidence()).reason is None
 
 
 # forks
@@ -440,13 +474,11 @@ def small_worlds(draw):
         per_person_per_day=draw(st.integers(0, 2)),
         place_interval_ms=0,
     )
-    changes = {"limits": limits}
+    changes: dict[str, Any] = {"limits": limits}
     if draw(st.booleans()):
         changes["conditions"] = ()
     budget = draw(st.integers(0, 12_000))
-    world = World(
-        balloons=3, rounds=2, budget=budget, stages=(stage,), changes=changes
-    )
+    world = World(balloons=3, rounds=2, budget=budget, stages=(stage,), changes=changes)
     names = ["ann", "ben", "cem", "dia"]
     for index, name in enumerate(names):
         above = draw(st.sampled_from([None, *names[:index], "nobody"]))
@@ -475,9 +507,7 @@ def play(world, steps):
             world.report_fork(act, other)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(small_worlds())
 def test_shares_residue_and_what_is_left_always_make_the_budget(made):
     world, plan, middle = made
