@@ -10,6 +10,9 @@ from cli.i18n import _
 
 Document = Mapping[str, Any]
 
+FAR_MS = 253_370_764_800_000
+"""9999-01-01: calendars end soon after, integers in terms do not."""
+
 
 def money(amount: int, unit: str) -> str:
     """An amount of minor units as people write it: 1,234.50 CNY."""
@@ -25,6 +28,8 @@ def moment(time_ms: int) -> str:
     """A time on this machine's clock."""
     import datetime as dt
 
+    if not 0 <= time_ms < FAR_MS:
+        return _("never")
     local = dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).astimezone()
     return local.strftime("%Y-%m-%d %H:%M:%S")
 

@@ -27,7 +27,7 @@ def command(
     body = {"record": record, "amount": amount, "stage": stage}
     if card:
         body["card"] = read_argument(card)[0]
-    answer = client.call("POST", f"/campaigns/{campaign}/attest", body)
+    answer = client.call("POST", client.campaign(campaign, "attest"), body)
     if as_json:
         output.as_json(answer)
     else:

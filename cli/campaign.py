@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ command = frame.group(
 )
 
 CAMPAIGN = click.argument("campaign", metavar=_("[CAMPAIGN]"), default="-")
+BUNDLE_MAX = 1 << 28
+"""Bytes of a bundle that is read: all of it is held while it is verified."""
+
 MINUTE_S = 60
 ROUNDS_SHOWN = 3
 
@@ -222,16 +226,15 @@ def publish(file: str, *, as_json: bool) -> None:
 
 def _compile(file: str, nonce: bytes) -> Terms:
     from cli.codes import spoken
-    from p2pnode import identity
+    from p2pnode import identity, tag_file, toml_table
     from p2pnode.terms_file import compile_terms
-    from p2pnode.toml_table import decode_text
 
     me = identity.load_unsealed(home.folder())
     key = identity.public_author(me)
     folder = Path(file).parent
     with spoken():
         try:
-            data = Path(file).read_bytes()
+            data = _beginning(Path(file), toml_table.FILE_MAX)
         except OSError as error:
             raise Failure(
                 "no-file",
@@ -243,13 +246,25 @@ def _compile(file: str, nonce: bytes) -> Terms:
                 BAD_REQUEST,
             ) from None
         return compile_terms(
-            decode_text(data, file),
+            toml_table.decode_text(data, file),
             network=me.network_id,
             nonce=nonce,
-            read_file=lambda name: (folder / name).read_bytes(),
+            read_file=lambda name: _beginning(folder / name, tag_file.FILE_MAX),
             sponsor=() if key is None else (key,),
             file=file,
         )
+
+
+def _beginning(path: Path, most: int) -> bytes:
+    """The bytes of a plain file, at most one above `most`: a pipe has no end.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, _("it is not a plain file"))
+    with path.open("rb") as file:
+        return file.read(most + 1)
 
 
 def _tag_files(file: str) -> list[Path]:
@@ -301,7 +316,7 @@ def list_(*, as_json: bool) -> None:
 @CAMPAIGN
 def show(campaign: str, *, as_json: bool) -> None:
     """Print the campaign in short."""
-    answer = client.call("GET", f"/campaigns/{campaign}")
+    answer = client.call("GET", client.campaign(campaign))
     if as_json:
         output.as_json(answer)
         return
@@ -401,7 +416,7 @@ def follow(campaign: str, *, as_json: bool) -> None:
 @click.option("--picture", default="", help=_("Also draw it as a PNG file."))
 def invite(campaign: str, uses: int, picture: str, *, as_json: bool) -> None:
     """Print the link once; it holds a secret."""
-    answer = client.call("POST", f"/campaigns/{campaign}/invite", {"uses": uses})
+    answer = client.call("POST", client.campaign(campaign, "invite"), {"uses": uses})
     if picture:
         from p2pnode import pictures
 
@@ -425,7 +440,7 @@ def invite(campaign: str, uses: int, picture: str, *, as_json: bool) -> None:
 @click.option("--mine", is_flag=True, default=True, help=_("Your own records."))
 def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG001  # the only view yet
     """Print a table of receipts."""
-    answer = client.call("GET", f"/campaigns/{campaign}/evidence")
+    answer = client.call("GET", client.campaign(campaign, "evidence"))
     if as_json:
         output.as_json(answer)
         return
@@ -441,7 +456,7 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
             one["kind"],
             accounts.moment(one["time"]),
             f"{one['seen_by']}/{answer['witnesses']}",
-            words[one["receipt"]],
+            words.get(one["receipt"], one["receipt"]),
         )
         for one in answer["records"]
     ]
@@ -459,7 +474,9 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
 @click.option("--round", "number", type=click.IntRange(1), help=_("Which round."))
 def close(campaign: str, number: int | None, *, as_json: bool) -> None:
     """Close the latest round whose finals are here."""
-    answer = client.call("POST", f"/campaigns/{campaign}/close", {"round": number or 0})
+    answer = client.call(
+        "POST", client.campaign(campaign, "close"), {"round": number or 0}
+    )
     if as_json:
         output.as_json(answer)
         return
@@ -476,10 +493,10 @@ def close(campaign: str, number: int | None, *, as_json: bool) -> None:
 @click.argument("what", metavar=_("[CAMPAIGN|FILE]"), default="-")
 def verify(what: str, *, as_json: bool) -> None:
     """Ask the node, or read a bundle with no node and no network."""
-    if what != "-" and Path(what).is_file():
+    if _is_file(what):
         answer = _verify_file(Path(what))
     else:
-        answer = client.call("GET", f"/campaigns/{what}/verify")
+        answer = client.call("GET", client.campaign(what, "verify"))
     if as_json:
         output.as_json(answer)
     else:
@@ -488,8 +505,34 @@ def verify(what: str, *, as_json: bool) -> None:
         raise Failure(
             "not-verified",
             accounts.verdict(answer["verdict"]),
-            status=UNVERIFIED,
+            _("Whole evidence, and closes that follow from it."),
+            _("See which records and why: p2pnode campaign explain"),
+            UNVERIFIED,
         )
+
+
+def _is_file(what: str) -> bool:
+    """Whether a file is meant, and not a campaign.
+
+    Raises:
+        Failure: `no-file`, it looks like the name of a file that is not here.
+    """
+    try:
+        path = Path(what)
+        if path.is_file():
+            return True
+        meant = os.sep in what or bool(path.suffix) or path.exists()
+    except OSError:
+        meant = True
+    if meant:
+        raise Failure(
+            "no-file",
+            _("There is no file {file}.").format(file=what),
+            _("A file that p2pnode campaign bundle wrote, or a campaign's id."),
+            _("Check the name and the folder."),
+            BAD_REQUEST,
+        )
+    return False
 
 
 def _verify_file(path: Path) -> dict[str, Any]:
@@ -504,6 +547,14 @@ def _open_bundle(path: Path) -> Any:
     from protocols.bundle import read_bundle
     from protocols.settlement.verify import Evidence, find_terms
 
+    if path.stat().st_size > BUNDLE_MAX:
+        raise Failure(
+            "bundle-too-large",
+            _("{file} is too large for a bundle.").format(file=path),
+            _("At most {most} bytes.").format(most=BUNDLE_MAX),
+            _("Check that it is the right file."),
+            UNVERIFIED,
+        )
     with path.open("rb") as file:
         _network, campaign, records = read_bundle(iter(lambda: file.read(1 << 16), b""))
     for record, terms in find_terms(records):
@@ -533,10 +584,10 @@ def _open_bundle(path: Path) -> Any:
 @click.option("--person", default="", help=_("A key, or: me."))
 def explain(what: str, person: str, *, as_json: bool) -> None:
     """Ask the node, or read a bundle."""
-    if what != "-" and Path(what).is_file():
+    if _is_file(what):
         answer = _explain_file(Path(what), person)
     else:
-        answer = client.call("GET", f"/campaigns/{what}/explain?person={person}")
+        answer = client.call("GET", client.campaign(what, "explain", person=person))
     if as_json:
         output.as_json(answer)
     else:
@@ -562,7 +613,7 @@ def _explain_file(path: Path, person: str) -> dict[str, Any]:
 @click.option("--out", required=True, help=_("The file to write."))
 def bundle(campaign: str, out: str, *, as_json: bool) -> None:
     """Write the file; anybody can verify it without a node."""
-    size = client.download(f"/campaigns/{campaign}/bundle", Path(out))
+    size = client.download(client.campaign(campaign, "bundle"), Path(out))
     if as_json:
         output.document("bundle", {"file": out, "bytes": size})
         return

@@ -21,7 +21,7 @@ from cli.i18n import _
 def command(campaign: str, merchant: str, picture: str, *, as_json: bool) -> None:
     """Print the code; it is good once."""
     body = {"merchant": merchant}
-    answer = client.call("POST", f"/campaigns/{campaign}/card", body)
+    answer = client.call("POST", client.campaign(campaign, "card"), body)
     if picture:
         from p2pnode import pictures
 

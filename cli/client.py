@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from cli import home
 from cli.i18n import _
 from p2pnode.api import folder
-from p2pnode.failures import INTERNAL, TOO_SLOW, UNREACHABLE, Failure
+from p2pnode.failures import BAD_REQUEST, INTERNAL, TOO_SLOW, UNREACHABLE, Failure
 
 Document = dict[str, Any]
 
 ANSWER_MAX: Final = 64 * 2**20
 """Bytes of an answer; a statement of 200,000 lines stays below."""
+
+ID_MAX: Final = 90
+"""Characters of a campaign id."""
 
 CHUNK: Final = 1 << 16
 """Bytes that are read at once of an answer that goes to a file."""
@@ -46,13 +50,37 @@ def door(data: Path) -> Door:
         document = json.loads(folder.api_file(data).read_bytes())
         if document["format"] != folder.API_FORMAT:
             raise _other_version()
-        return Door(
+        found = Door(
             pid=int(document["pid"]),
             port=int(document["port"]),
             token=str(document["token"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise _no_daemon(data) from None
+    plain = found.token.isascii() and found.token.isprintable()
+    if not (plain and 0 < found.port < 65_536):
+        raise _no_daemon(data)
+    return found
+
+
+def campaign(name: str, verb: str = "", **query: str) -> str:
+    """The path of a campaign in the API.
+
+    Raises:
+        Failure: `bad-campaign`, the name is no id and no beginning of one.
+    """
+    if not (name.isascii() and name.isalnum() and len(name) <= ID_MAX or name == "-"):
+        raise Failure(
+            "bad-campaign",
+            _("{name} is not a campaign's id, nor a file that is here.").format(
+                name=name or '""'
+            ),
+            _("An id p2pc1..., as much of it as makes it the only one, or nothing."),
+            _("See p2pnode campaign list."),
+            BAD_REQUEST,
+        )
+    path = f"/campaigns/{name}/{verb}".rstrip("/")
+    return f"{path}?{urllib.parse.urlencode(query)}" if query else path
 
 
 def call(
@@ -79,7 +107,7 @@ def download(path: str, out: Path, *, data: Path | None = None) -> int:
     size = 0
     with _asked("GET", path, None, data) as response:
         try:
-            with out.open("xb") as file:
+            with out.open("xb") as file, _whole(file, out):
                 while chunk := response.read(CHUNK):
                     size += file.write(chunk)
         except FileExistsError:
@@ -99,6 +127,17 @@ def download(path: str, out: Path, *, data: Path | None = None) -> int:
                 _("Choose another place."),
             ) from None
     return size
+
+
+@contextlib.contextmanager
+def _whole(file: IO[bytes], out: Path) -> Iterator[None]:
+    """Remove a file that was written only in part."""
+    try:
+        yield
+    except BaseException:
+        file.close()
+        out.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

@@ -100,7 +100,9 @@ def _program() -> Program:
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     output.survive()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    output.finish(sys.stderr)
+    sys.exit(code)
 
 
 def run(args: Sequence[str]) -> int:
@@ -119,12 +121,36 @@ def run(args: Sequence[str]) -> int:
 
 def _invoke(program: click.Group, args: Sequence[str], *, as_json: bool) -> int:
     try:
+        _check_text(args)
         with program.make_context("p2pnode", list(args)) as context:
             program.invoke(context)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001  # the last door: people see words
         return _ended(_first(error), as_json=as_json)
     return 0
+
+
+def _check_text(args: Sequence[str]) -> None:
+    """Refuse arguments that no file name and no code can be.
+
+    Raises:
+        Failure: `bad-argument`.
+    """
+    for arg in args:
+        try:
+            arg.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            if "\0" not in arg:
+                continue
+        raise Failure(
+            "bad-argument",
+            _("An argument is not text: {argument}").format(argument=ascii(arg)),
+            _("Text in this terminal's encoding, best UTF-8."),
+            _("Type it again; rename a file whose name is not text."),
+            failures.BAD_REQUEST,
+        )
 
 
 def _first(error: BaseException) -> BaseException:
@@ -138,7 +164,7 @@ def _ended(error: BaseException, *, as_json: bool) -> int:
     """Say what ended a command, if anything is to say; return the exit code."""
     match error:
         case click.exceptions.Exit():
-            sys.stdout.flush()
+            output.finish()
             return error.exit_code
         case click.exceptions.NoArgsIsHelpError():
             output.talk(*error.format_message().splitlines())
@@ -154,7 +180,7 @@ def _ended(error: BaseException, *, as_json: bool) -> int:
                 output.as_json(failed.document())
             else:
                 output.failure(failed)
-            sys.stdout.flush()
+            output.finish()
             return EXIT_CODES.get(failed.status, 1)
         case _:
             raise error

@@ -46,7 +46,7 @@ def add(
         body["card"] = read_argument(card)[0]
     if person:
         body["author"] = person
-    answer = client.call("POST", f"/campaigns/{campaign}/outcome", body)
+    answer = client.call("POST", client.campaign(campaign, "outcome"), body)
     _say(answer, as_json=as_json)
 
 
@@ -64,7 +64,9 @@ def add(
 def reverse(record: str, campaign: str, amount: int, *, as_json: bool) -> None:
     """Sign a reversal."""
     body = {"record": record, "amount": amount}
-    _say(client.call("POST", f"/campaigns/{campaign}/reverse", body), as_json=as_json)
+    _say(
+        client.call("POST", client.campaign(campaign, "reverse"), body), as_json=as_json
+    )
 
 
 def _say(answer: client.Document, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ word or turns a line around. JSON is plain ASCII, so it survives every code page
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -25,15 +26,40 @@ UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that steer a terminal: controls, bidi, zero width."""
 
 COLOURS: Final = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}
+SENTENCE_MAX: Final = 1_000
+"""Characters of a sentence that are shown: it may quote what was typed."""
+
 GAP: Final = "  "
 """Between two columns of a table."""
 
 
 def survive() -> None:
-    """Let a stream that cannot say a character write its number instead."""
+    """Let a stream that cannot say a character write its number instead.
+
+    Where a stream was closed before we began, what is said goes nowhere.
+    """
+    if sys.stdout is None or sys.stderr is None:
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # for good
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def finish(stream: TextIO | None = None) -> None:
+    """Hand over what was printed; what a full disk does not take is dropped.
+
+    Raises:
+        BrokenPipeError: nobody reads standard output any more.
+    """
+    stream = stream or sys.stdout
+    try:
+        stream.flush()
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and stream is sys.stdout:
+            raise
+        # Python would try, and complain, once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def clean(text: object) -> str:
@@ -90,8 +116,9 @@ def _paint(text: str, colour: str, stream: TextIO) -> str:
 
 
 def talk(*lines: object) -> None:
-    """Print to standard error, for people, not for pipes."""
-    say(*lines, stream=sys.stderr)
+    """Print to standard error, for people, not for pipes; they need not listen."""
+    with contextlib.suppress(OSError):
+        say(*lines, stream=sys.stderr)
 
 
 def document(name: str, body: Mapping[str, object]) -> None:
@@ -106,8 +133,18 @@ def as_json(value: object) -> None:
 
 def failure(failed: Failure) -> None:
     """Tell people what happened, what was expected and what to do."""
-    say(f"p2pnode: {failed.message}", colour="red", stream=sys.stderr)
+    with contextlib.suppress(OSError):
+        message = f"p2pnode: {_cut(failed.message)}"
+        say(message, colour="red", stream=sys.stderr)
     if failed.expected:
-        talk("  " + _("Expected: {text}").format(text=failed.expected))
+        talk("  " + _("Expected: {text}").format(text=_cut(failed.expected)))
     if failed.cure:
-        talk("  " + _("What to do: {text}").format(text=failed.cure))
+        talk("  " + _("What to do: {text}").format(text=_cut(failed.cure)))
+
+
+def _cut(text: str) -> str:
+    """The beginning and the end of a sentence that quotes something endless."""
+    if len(text) <= SENTENCE_MAX:
+        return text
+    half = SENTENCE_MAX // 2
+    return f"{text[:half]} … {text[-half:]}"

@@ -57,7 +57,7 @@ def list_(*, as_json: bool) -> None:
 @click.option("--out", default="", help=_("Write it as a file: .png or text."))
 def claim(campaign: str, out: str, *, as_json: bool) -> None:
     """Print the voucher: it proves itself to anybody."""
-    answer = client.call("POST", f"/campaigns/{campaign}/claim", {})
+    answer = client.call("POST", client.campaign(campaign, "claim"), {})
     amount = accounts.money(answer["amount"], answer["unit"])
     if out.lower().endswith(".png"):
         from p2pnode import pictures

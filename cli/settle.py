@@ -21,7 +21,7 @@ command = frame.group(
 @click.argument("campaign", metavar=_("[CAMPAIGN]"), default="-")
 def show(campaign: str, *, as_json: bool) -> None:
     """Print lines, money and digest."""
-    answer = client.call("GET", f"/campaigns/{campaign}/verify")
+    answer = client.call("GET", client.campaign(campaign, "verify"))
     if as_json:
         output.as_json(answer)
     else:

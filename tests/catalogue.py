@@ -118,7 +118,7 @@ def faults() -> list[str]:
         if first(text) not in catalogue
     ]
     for message in sentences(catalogue):
-        if not all(forms(message)) or message.fuzzy:
+        if not _is_done(message):
             wrong.append(f"Not translated: {message.id!r}")
         elif any(fields(form) != fields(last(message.id)) for form in forms(message)):
             wrong.append(f"Other {{names}} than the English: {message.id!r}")
@@ -162,7 +162,7 @@ def merged() -> Plain:
     catalogue.update(template, no_fuzzy_matching=True)
     for message in sentences(catalogue):
         old = before.pop(first(message.id), None)
-        if old is not None and not all(forms(message)):
+        if old is not None and not _is_done(message):
             message.string = old.string
     catalogue.obsolete |= before
     return catalogue
@@ -187,24 +187,34 @@ def sentences(catalogue: Iterable[Message]) -> Iterator[Message]:
     return (message for message in catalogue if message.id)
 
 
-def first(text: Text) -> str:
+def first(text: str | Sequence[str]) -> str:
     """Return the English that names an entry."""
     return text if isinstance(text, str) else text[0]
 
 
-def last(text: Text) -> str:
+def last(text: str | Sequence[str]) -> str:
     """Return the English for many; it has every placeholder."""
     return text if isinstance(text, str) else text[-1]
 
 
 def forms(message: Message) -> Sequence[str]:
     """Return the translations of one message; untranslated: an empty text."""
-    return (message.string,) if isinstance(message.string, str) else message.string
+    return (
+        (message.string,) if isinstance(message.string, str) else message.string or ()
+    )
+
+
+def _is_done(message: Message) -> bool:
+    translated = forms(message)
+    return bool(translated) and all(translated) and not message.fuzzy
 
 
 def fields(template: str) -> list[tuple[str, str | None, str | None]]:
     """Return (name, format, conversion) of every {name}, sorted."""
-    parts = string.Formatter().parse(template)
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError:  # a single brace
+        return [("{", "", "")]
     return sorted((n, spec, how or "") for _, n, spec, how in parts if n is not None)
 
 
@@ -265,7 +275,9 @@ def _said(tree: ast.Module, failures: Classes) -> Iterator[Text]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name in failures:
             bases = [_name(base) for base in node.bases if _name(base) in failures]
-            for call in (c for c in ast.walk(node) if bases and isinstance(c, ast.Call)):
+            for call in (
+                c for c in ast.walk(node) if bases and isinstance(c, ast.Call)
+            ):
                 if ast.unparse(call.func) == "super().__init__":
                     yield from _spoken(call, failures[bases[0]])
         elif isinstance(node, ast.Call):
@@ -276,10 +288,12 @@ def _of_call(call: ast.Call, known: Mapping[str, Signature]) -> Iterator[Text]:
     match _name(call.func), call.args:
         case "plural", [ast.Constant(value=str(one)), ast.Constant(value=str(many)), _]:
             yield one, many
-        case ("_" | "words"), [text]:
+        case (("_" | "words"), [text]):
             yield from _constants(text)
         case name, _ if name in known:
             yield from _spoken(call, known[name])
+        case _:
+            pass
 
 
 def _spoken(call: ast.Call, signature: Signature) -> Iterator[Text]:
@@ -301,6 +315,8 @@ def _constants(node: ast.expr) -> Iterator[str]:
         case ast.BoolOp():
             for value in node.values:
                 yield from _constants(value)
+        case _:
+            pass
 
 
 def _name(node: ast.expr) -> str:

@@ -20,7 +20,8 @@ where the node follows only one campaign.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -35,7 +36,7 @@ from protocols.errors import ProtocolError
 from protocols.invite_link import invite_link_text, read_invite_link
 from protocols.join import CARD, Card
 from protocols.keys import AuthorKey, RecordId
-from protocols.limits import SERIALS_MAX
+from protocols.limits import INT_MAX, SERIALS_MAX
 from protocols.shape import blob, listof, option, row, text
 from protocols.tags.code import read_code
 from protocols.tags.entry import ENTRY
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
 
     from p2pnode.node import Node
     from p2pnode.services.library import View
+
+PEER_ID = re.compile("[1-9A-HJ-NP-Za-km-z]{46,64}")
+"""A libp2p peer id in base58: 52 characters where the key is Ed25519."""
 
 PUBLISH_MAX = 1 << 20
 """Bytes of terms with their tags."""
@@ -126,19 +130,19 @@ class Doors:
 
     async def ping_peer(self, request: Request) -> Response:
         """Whether a peer answers."""
-        peer = _text(await json_body(request), "peer")
+        peer = _peer(await json_body(request))
         ms = await self._node.neighbours.ping(peer)
         return JSONResponse({"format": "p2pnode.ping/1", "peer": peer, "ms": ms})
 
     async def block_peer(self, request: Request) -> Response:
         """Drop a peer and refuse it."""
-        peer = _text(await json_body(request), "peer")
+        peer = _peer(await json_body(request))
         await self._node.neighbours.block(peer)
         return JSONResponse({"format": "p2pnode.peer/1", "peer": peer})
 
     async def unblock_peer(self, request: Request) -> Response:
         """Let a blocked peer come back."""
-        peer = _text(await json_body(request), "peer")
+        peer = _peer(await json_body(request))
         await self._node.neighbours.unblock(peer)
         return JSONResponse({"format": "p2pnode.peer/1", "peer": peer})
 
@@ -175,7 +179,7 @@ class Doors:
         """Follow a campaign by its id or by any link of it, without joining."""
         body = await json_body(request)
         named = _text(body, "campaign")
-        addresses = body.get("addresses", [])
+        addresses: Sequence[str] = _texts(body, "addresses")
         if named.upper().startswith("P2PNODE:"):
             link = read_invite_link(named)
             campaign, addresses = link.invite.campaign, link.addresses
@@ -302,7 +306,7 @@ class Doors:
             author=read_author(str(named)) if named else card.author,  # type: ignore[union-attr]
             amount=_number(body, "amount", 0),
             stage=str(body.get("stage", "")),
-            after=[RecordId(_unhex(str(one), 32)) for one in body.get("after", [])],
+            after=[RecordId(_unhex(one, 32)) for one in _texts(body, "after")],
             card=card,
         )
         return _signed("outcome", view, record.id)
@@ -377,10 +381,24 @@ def _text(body: dict[str, Any], field: str) -> str:
     return value
 
 
+def _texts(body: dict[str, Any], field: str) -> list[str]:
+    value = body.get(field, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise _bad_field(field, "a list of texts")
+    return value
+
+
+def _peer(body: dict[str, Any]) -> str:
+    value = _text(body, "peer")
+    if not PEER_ID.fullmatch(value):
+        raise _bad_field("peer", "a peer id such as 12D3KooW..., see p2pnode peer list")
+    return value
+
+
 def _number(body: dict[str, Any], field: str, default: int) -> int:
     value = body.get(field, default)
-    if type(value) is not int or value < 0:
-        raise _bad_field(field, "a whole number, 0 or more")
+    if type(value) is not int or not 0 <= value <= INT_MAX:
+        raise _bad_field(field, "a whole number from 0 to 2^53 - 1")
     return value
 
 
@@ -398,7 +416,13 @@ def _unhex(value: str, size: int | None) -> bytes:
     except ValueError:
         data = b""
     if not data or (size is not None and len(data) != size):
-        raise Failure("bad-hex", "That is not hex of the right length.", status=400)
+        raise Failure(
+            "bad-hex",
+            "That is not hex of the right length.",
+            "The id of a record: 64 digits from 0 to f.",
+            "See p2pnode campaign evidence.",
+            BAD_REQUEST,
+        )
     return data
 
 
@@ -407,7 +431,7 @@ def _bad_field(field: str, expected: str) -> Failure:
         "bad-field",
         "The request's field {field} is missing or wrong.",
         expected,
-        "Use the p2pnode command of the same version as the node.",
+        "Type it again; or use the p2pnode command of the node's own version.",
         BAD_REQUEST,
         field=field,
     )

@@ -114,6 +114,15 @@ class Books:
             )
         before, previous = _chain(view)
         number = number or self._closable(view, before)
+        if number > len(view.terms.rounds):
+            raise Failure(
+                "no-such-round",
+                "The terms have no round {round}.",
+                "A round from 1 to {most}.",
+                "See p2pnode campaign show.",
+                round=number,
+                most=len(view.terms.rounds),
+            )
         if before and number <= before[-1].round:
             raise Failure(
                 "already-closed", "Round {round} is closed already.", round=number

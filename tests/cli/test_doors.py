@@ -19,7 +19,7 @@ import pytest
 
 from cli import accounts, client, main, output
 from p2pnode.swarm.supervisor import ROOT
-from tests.nodes import Daemon, Said, cli, until
+from tests.nodes import Daemon, Said, cli
 
 pytestmark = [pytest.mark.slow, pytest.mark.net]
 
@@ -135,9 +135,7 @@ def fillings(found: click.Command, value: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_garbage_gets_words(
-    shop: Daemon, rubbish: Path, path: tuple[str, ...]
-) -> None:
+def test_garbage_gets_words(shop: Daemon, rubbish: Path, path: tuple[str, ...]) -> None:
     for value in GARBAGE.values():
         for args in fillings(COMMANDS[path], value):
             check(cli(shop.home, *path, *args), [*path, *args])
@@ -154,3 +152,178 @@ def test_garbage_makes_no_half_a_node(rubbish: Path, value: str) -> None:
         made = home / "identity.json"
         assert made.exists() is (said.code == 0)
         made.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["campaign", "close", "--round", "99"], 1, "no round 99"),
+        (["campaign", "close", "--round", "1"], 1, "waits for finals"),
+        (["campaign", "explain", "--person", "x"], 3, "bad-code"),
+        (["campaign", "explain", "--person", "me"], 0, ""),
+        (["campaign", "verify", "folder"], 2, "There is no file folder"),
+        (["campaign", "check", "folder"], 2, "cannot be read"),
+        (["campaign", "check", "/dev/zero"], 2, ""),
+        (["campaign", "check", "binary"], 1, "UTF-8"),
+        (["campaign", "invite", "--picture", "absent/x.png"], 1, "refused"),
+        (["campaign", "bundle", "--out", "folder"], 1, "exists"),
+        (["campaign", "bundle", "--out", "absent/x"], 1, "cannot be written"),
+        (["attest", "ab" * 32], 1, "not here"),
+        (["attest", "ab"], 2, "32 bytes in hex"),
+        (["outcome", "reverse", "ab" * 32, "--amount", str(2**60)], 2, "2^53"),
+        (["outcome", "add", "--amount", "1", "--person", "x"], 3, "bad-code"),
+        (["peer", "block", "me"], 2, "a peer id"),
+        (["peer", "add", "/ip4/127.0.0.1/tcp/1"], 2, "/p2p/"),
+        (["peer", "add", GARBAGE["cid"]], 0, ""),
+        (["scan", "picture.png"], 1, "not a picture"),
+        (["scan", "/dev/zero"], 1, "no such picture"),
+        (["reward", "check", "P2PNODE:V/AAAA"], 3, "does not hold"),
+        (["reward", "claim"], 1, "pays this node"),
+        (["card", "--merchant", "x"], 3, "bad-code"),
+        (["tag", "list", "/dev/zero"], 1, ""),
+        (["tag", "print", "binary", "--out", "x"], 1, ""),
+    ],
+)
+def test_near_misses(
+    shop: Daemon, rubbish: Path, args: list[str], code: int, says: str
+) -> None:
+    said = cli(shop.home, *args)
+    check(said, args)
+    assert (said.code, says in said.err) == (code, True), said
+    assert not (rubbish / "x").exists()
+
+
+def test_foreign_words_do_not_steer(
+    shop: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a node answers, with escapes in every text of it."""
+    paths = [
+        ["status"],
+        ["peer", "list"],
+        ["campaign", "list"],
+        ["campaign", "show"],
+        ["campaign", "evidence"],
+        ["campaign", "verify"],
+        ["campaign", "explain"],
+        ["settle", "show"],
+        ["reward", "list"],
+        ["campaign", "invite"],
+    ]
+    ask = client.call
+
+    def evil(answer: Any) -> Any:
+        match answer:
+            case dict():
+                return {key: evil(value) for key, value in answer.items()}
+            case list():
+                return [evil(value) for value in answer]
+            case str() if answer not in ("none", "ok", "unclosed", "incomplete"):
+                return answer + EVIL
+            case int() if answer > 10**9 and not isinstance(answer, bool):
+                return 2**53 - 1
+        return answer
+
+    monkeypatch.setattr(client, "call", lambda *a, **k: evil(ask(*a, **k)))
+    for args in paths:
+        said = cli(shop.home, *args)
+        assert said.code in (0, 3), said
+        assert not steers(said.out + said.err)
+        assert "A fault" not in said.err, said
+        said = cli(shop.home, *args, "--json")
+        assert said.out.isascii()
+        assert not steers(said.out)
+
+
+def test_a_stale_or_foreign_announcement_is_no_node(rubbish: Path) -> None:
+    file = rubbish / "home" / "run" / "api.json"
+    file.parent.mkdir(parents=True)
+    good = '{"format": "p2pnode.api/1", "pid": 1, "port": %s, "token": "%s"}'
+    for text in (
+        "",
+        "[]",
+        "[" * 50_000,
+        good % (1, "x"),
+        good % (70_000, "x"),
+        good % (-1, "x"),
+        good % ('"x"', "x"),
+        good % (1, "\\ud800"),
+        good % (1, "a\\r\\nb"),
+    ):
+        file.write_text(text, "utf-8")
+        said = cli(rubbish / "home", "status")
+        assert (said.code, "No node is running" in said.err) == (4, True), text
+
+
+def shell(line: str, home: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
+    """Run one line of sh, in which $P is the program."""
+    program = f"{sys.executable} -m cli.main"
+    kept = {"PATH": os.environ["PATH"], "P2PNODE_HOME": str(home), "P": program}
+    done = subprocess.run(
+        ["sh", "-c", line],
+        cwd=ROOT,
+        env=kept | env,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert b"Traceback" not in done.stderr, done.stderr
+    assert b"Exception ignored" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sh")
+def test_closed_and_full_streams(shop: Daemon) -> None:
+    assert shell("$P status <&-", shop.home).returncode == 0
+    assert shell("$P status >&-", shop.home).returncode == 0
+    assert shell("$P status >&- 2>&- <&-", shop.home).returncode == 0
+    assert shell("$P frobnicate 2>&-", shop.home).returncode == 2
+    done = shell("$P status --json | true; exit ${PIPESTATUS:-0}", shop.home)
+    assert done.stderr == b""
+    if Path("/dev/full").exists():
+        done = shell("$P status >/dev/full", shop.home)
+        assert (done.returncode, b"No space left" in done.stderr) == (1, True)
+        assert shell("$P status --json >/dev/full", shop.home).returncode == 1
+        assert shell("$P frob >/dev/full 2>/dev/full", shop.home).returncode == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sh")
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"LANG": "C"},
+        {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "cp936"},
+        {"PYTHONIOENCODING": "ascii:strict"},
+        {"COLUMNS": "20"},
+        {"TERM": "dumb"},
+    ],
+    ids=str,
+)
+def test_any_environment(shop: Daemon, env: dict[str, str]) -> None:
+    done = shell("$P campaign show && $P campaign show --json", shop.home, **env)
+    assert done.returncode == 0, done.stderr
+    assert b"\x1b" not in done.stdout
+    done = shell("$P scan 面包店.png", shop.home, **env)
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith(b"p2pnode: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sh")
+def test_no_home_is_said(tmp_path: Path) -> None:
+    line = "unset P2PNODE_HOME; HOME= $P status"
+    done = shell(line, tmp_path)
+    assert done.returncode in (2, 4)
+    assert b"What to do: " in done.stderr
+
+
+NEW_TAG = ["tag", "new", "--group", "g", "--count", "1"]
+
+
+def test_a_home_that_is_a_file(rubbish: Path) -> None:
+    for args in (["init"], ["run"], ["status"], NEW_TAG):
+        for home in (rubbish / "binary", rubbish / "binary" / "deeper"):
+            said = cli(home, *args)
+            check(said, args)
+            assert said.code in (1, 4)
+    assert output.clean(EVIL) == "[2J]0;owned=cmd|'/c calc'!A131m"
+    assert accounts.moment(2**53 - 1) == "never"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -148,49 +148,43 @@ def test_an_address_that_cannot_be_used_is_said(shop: Daemon, listen: str) -> No
     assert "What to do: Choose another" in said.err
 
 
-def damage(home: Path, how: str) -> None:
-    """Do something to a folder that its node cannot mend."""
-    keys, store = home / identity.FILE, home / "records.sqlite"
-    match how:
-        case "keys cut":
-            keys.write_bytes(keys.read_bytes()[:100])
-        case "keys nested":
-            keys.write_text("[" * 100_000, "ascii")
-        case "keys open":
-            keys.chmod(0o644)
-        case "no keys":
-            keys.unlink()
-        case "store newer":
-            with sqlite3.connect(store) as file:
-                file.execute("PRAGMA application_id = 0x70327031")
-                file.execute("PRAGMA user_version = 99")
-        case "store garbage":
-            store.write_bytes(b"garbage " * 4_096)
-        case "store foreign":
-            with sqlite3.connect(store) as file:
-                file.execute("CREATE TABLE mine (value)")
-        case "store folder":
-            store.mkdir()
-    store.exists() and store.chmod(0o600)
+def newer(store: Path) -> None:
+    with sqlite3.connect(store) as file:
+        file.execute("PRAGMA application_id = 0x70327031")
+        file.execute("PRAGMA user_version = 99")
+
+
+def foreign(store: Path) -> None:
+    with sqlite3.connect(store) as file:
+        file.execute("CREATE TABLE mine (value)")
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"garbage " * 4_096)
+    path.chmod(0o600)
+
+
+KEYS, STORE = identity.FILE, "records.sqlite"
 
 
 @pytest.mark.parametrize(
-    ("how", "says"),
+    ("file", "harm", "says"),
     [
-        ("keys cut", "cannot be read as this node's keys"),
-        ("keys nested", "cannot be read as this node's keys"),
-        ("keys open", "chmod 600"),
-        ("no keys", "p2pnode init"),
-        ("store newer", "A newer p2pnode wrote this store"),
-        ("store garbage", "The store cannot be read"),
-        ("store foreign", "not a p2pnode store"),
-        ("store folder", "The store cannot be read"),
+        (KEYS, garbage, "cannot be read as this node's keys"),
+        (KEYS, lambda p: os.truncate(p, 100), "cannot be read as this node's keys"),
+        (KEYS, lambda p: p.write_text("[" * 100_000), "cannot be read as this node's"),
+        (KEYS, lambda p: p.chmod(0o644), "chmod 600"),
+        (KEYS, lambda p: p.unlink(), "p2pnode init"),
+        (STORE, newer, "A newer p2pnode wrote this store"),
+        (STORE, garbage, "The store cannot be read"),
+        (STORE, foreign, "not a p2pnode store"),
+        (STORE, lambda p: p.mkdir(), "The store cannot be read"),
     ],
 )
 def test_a_bad_folder_is_said_and_left_as_it_is(
-    shop: Daemon, how: str, says: str
+    shop: Daemon, file: str, harm: Callable[[Path], object], says: str
 ) -> None:
-    damage(shop.home, how)
+    harm(shop.home / file)
     before = {p: p.read_bytes() for p in shop.home.glob("*.*") if p.is_file()}
     said = refused(shop.home)
     assert (said.code, said.out) == (1, "")

@@ -18,18 +18,35 @@ from protocols.settlement.settle import settle
 from protocols.settlement.verify import Verdict, declared_chain, verify_close
 from protocols.tags.entry import (
     Bare,
+    Gs1,
+    Gs1Text,
+    Machine,
     Printed,
     PrintedText,
     Rotating,
     RotatingCode,
     Serials,
     TagEntry,
+    TapProof,
+    Taps,
     serial_root,
     sign_entry,
     sign_serial,
     tag_id,
 )
-from protocols.terms import Act, After, Flat, Halving, Limits, Once, Party, Reward, Role
+from protocols.terms import (
+    Act,
+    After,
+    Condition,
+    Count,
+    Flat,
+    Halving,
+    Limits,
+    Once,
+    Party,
+    Reward,
+    Role,
+)
 from tests.worlds import (
     MINUTE,
     NETWORK,
@@ -353,6 +370,18 @@ def test_a_scan_that_the_host_attests_has_grade_five():
     assert [grant.act.id for grant in settled.grants] == [vouched.id]
 
 
+def test_a_hosts_next_key_attests_for_its_tag_too():
+    world = visit_world(
+        stage={"grade": 5},
+        named=by_key(party("shop", role=Role.HOST, keys=("till",))),
+    )
+    entry = entry_of(world, host="shop")
+    world.tags("shops", [entry])
+    world.enter(key_of("till"))
+    world.attest("till", "dave", photo(world, "dave", entry))
+    assert not reasons(judged(world))
+
+
 def test_one_persons_card_does_not_vouch_for_anothers_scan():
     world = visit_world(stage={"grade": 5}, named=by_key(party("shop")))
     entry = entry_of(world)
@@ -397,6 +426,177 @@ def test_serials_that_travel_as_parts_count():
     settled = judged(world)
     assert [grant.act.id for grant in settled.grants] == [good.id]
     assert reasons(settled) == {bad.id: Reason.GRADE}
+
+
+# carriers of their own
+
+
+def tapped(world, entry, counter, name="dave"):
+    proof = sign_serial(
+        SEEDS[counter],
+        counter,
+        NETWORK,
+        world.scope,
+        key_of(name).author,
+        tag_id(entry),
+    )
+    evidence = TapProof(counter=counter, key=proof.key, signature=proof.signature)
+    return world.read(name, entry, evidence)
+
+
+SEEDS = [Seed(sha256(bytes([i])).digest()) for i in range(4)]
+TAPS = [SigningKey(seed).author for seed in SEEDS]
+
+
+def tap_world():
+    world = visit_world(stage={"grade": 4})
+    chip = Taps(first=0, count=4, root=serial_root(TAPS))
+    entry = entry_of(world, public=chip)
+    world.tags("shops", [entry], [TAPS])
+    return world, entry
+
+
+def test_each_tap_of_a_chip_is_good_once():
+    world, entry = tap_world()
+    first, second = tapped(world, entry, 0), tapped(world, entry, 1)
+    again = tapped(world, entry, 1)
+    settled = judged(world)
+    assert [grant.act.id for grant in settled.grants] == [first.id, second.id]
+    assert reasons(settled) == {again.id: Reason.ONCE}
+
+
+def test_a_tap_kept_back_while_later_ones_were_seen_is_harvested():
+    world, entry = tap_world()
+    tapped(world, entry, 3)
+    world.see()
+    world.now += MINUTE
+    late = tapped(world, entry, 0)
+    assert reasons(judged(world)) == {late.id: Reason.GRADE}
+
+
+def test_a_tap_outside_the_chips_list_proves_nothing():
+    world, entry = tap_world()
+    good = tapped(world, entry, 0).claim().evidence
+    world.read("dave", entry, replace(good, counter=9))
+    world.read("dave", entry, replace(good, counter=1))
+    assert [row.own_grade for row in judged(world).rows] == [4, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("public", "evidence", "grade"),
+    [
+        (Gs1(key="01"), Gs1Text(key="01"), 1),
+        (Gs1(key="01"), Gs1Text(key="02"), 0),
+        (Machine(device=DAVE), Bare(), 4),
+        (Machine(device=key_of("gate").author), Bare(), 0),
+        (Printed(), Bare(), 0),
+        (Printed(), Gs1Text(key="01"), 0),
+    ],
+)
+def test_each_carrier_has_evidence_of_its_own(public, evidence, grade):
+    world = visit_world()
+    entry = entry_of(world, public=public)
+    world.tags("shops", [entry])
+    world.read("dave", entry, evidence)
+    (row,) = judged(world).rows
+    assert row.own_grade == grade
+
+
+def test_a_join_can_be_an_act_and_an_attest_gives_it_grade_five():
+    stage = {"act": Act.JOIN, "tags": None, "grade": 5, "once": Once.PERSON}
+    world = visit_world(stage=stage, named=by_key(party("shop")))
+    world.enter(key_of("shop"))
+    alone = world.join("zoe")
+    joined = next(r for r in world.records if r.author == DAVE)
+    world.attest("shop", "dave", joined, card=world.card("dave"))
+    settled = judged(world)
+    assert paid(settled) == {DAVE: 1_000}
+    assert reasons(settled) == {alone.id: Reason.GRADE}
+
+
+def test_an_attest_can_be_an_act_itself():
+    world = shop_world(
+        stage={"act": Act.ATTEST, "reward": reward()}, parties=[party("shop")]
+    )
+    entry = entry_of(world, host="shop")
+    world.tags("shops", [entry])
+    visit = photo(world, "dave", entry, 1)
+    world.attest("shop", "dave", visit, stage=0)
+    vouched = world.attest("shop", "dave", visit)
+    settled = judged(world)
+    assert paid(settled) == {DAVE: 1_000}
+    assert vouched.id not in reasons(settled)
+
+
+def test_what_an_invited_person_did_opens_a_stage():
+    first = replace(SCAN_STAGE, id="first", tags="shops", grade=1, once=0, reward=None)
+    thanks = (After(stage=0, by_invitee=True),)
+    then = replace(first, id="then", after=thanks, reward=reward())
+    world = World(stages=(first, then), changes=FREE)
+    world.join("dave")
+    world.join("erin", "dave")
+    entry = entry_of(world)
+    world.tags("shops", [entry])
+    photo(world, "dave", entry, 0)
+    early = photo(world, "dave", entry, 1)
+    world.see()
+    photo(world, "erin", entry, 0)
+    world.see()
+    photo(world, "dave", entry, 1)
+    settled = judged(world)
+    assert reasons(settled) == {early.id: Reason.AFTER}
+    assert paid(settled) == {DAVE: 1_000}
+
+
+@pytest.mark.parametrize(
+    ("count", "least", "met"),
+    [
+        (Count.ACTS, 3, True),
+        (Count.ACTS, 4, False),
+        (Count.PERSONS, 2, True),
+        (Count.PERSONS, 3, False),
+    ],
+)
+def test_conditions_count_acts_or_persons(count, least, met):
+    condition = Condition(stage=0, count=count, least=least)
+    world = visit_world(conditions=(condition,))
+    world.join("zoe")
+    entry = entry_of(world)
+    world.tags("shops", [entry])
+    for name in ("dave", "dave", "zoe"):
+        photo(world, name, entry)
+    settled = judged(world)
+    assert settled.conditions == (met,)
+    assert bool(settled.lines) is met
+
+
+def test_conditions_are_judged_before_the_budget():
+    condition = Condition(stage=0, count=Count.ACTS, least=3)
+    stages = visit_world().terms.stages
+    world = World(budget=1_500, stages=stages, changes={"conditions": (condition,)})
+    world.join("dave")
+    entry = entry_of(world)
+    world.tags("shops", [entry])
+    for _ in range(3):
+        photo(world, "dave", entry)
+    settled = judged(world)
+    assert settled.conditions == (True,)
+    assert settled.last
+    assert paid(settled) == {DAVE: 1_500}
+
+
+def test_a_close_is_not_the_last_while_a_condition_is_open():
+    condition = Condition(stage=0, count=Count.ACTS, least=3)
+    stages = visit_world().terms.stages
+    world = World(budget=1_500, stages=stages, changes={"conditions": (condition,)})
+    world.join("dave")
+    entry = entry_of(world)
+    world.tags("shops", [entry])
+    for _ in range(2):
+        photo(world, "dave", entry)
+    settled = judged(world)
+    assert sum(grant.pool for grant in settled.grants) == 1_500
+    assert (settled.earned, settled.unspent, settled.last) == (0, 1_500, False)
 
 
 # limits
@@ -729,7 +929,61 @@ def test_a_partys_latest_key_is_paid():
     assert paid(judged(world))[key_of("till").author] == 100
 
 
+# act time
+
+
+@pytest.mark.parametrize(
+    ("ahead", "late", "expected"),
+    [(30, 0, 0), (30, 9, 0), (-30, 0, 0), (-30, 9, -9), (-5, 9, -5)],
+)
+def test_an_act_happened_within_late_ms_of_its_witness_time(ahead, late, expected):
+    world = visit_world(stage={"late_ms": late * MINUTE})
+    entry = entry_of(world)
+    world.tags("shops", [entry])
+    seen = OPENS + 40 * MINUTE
+    world.now = seen + ahead * MINUTE
+    photo(world, "dave", entry)
+    world.now = seen
+    _, second, *_ = world.see()
+    (row,) = judged(world).rows
+    assert round((row.act_time - second.header.time_ms) / MINUTE) == expected
+
+
 # erasure
+
+
+def late_attest_world():
+    """Dave's scan counts in round 1, and is attested in round 2."""
+    world = visit_world(stage={"grade": 5}, named=by_key(party("shop")))
+    entry = entry_of(world, host="shop")
+    world.tags("shops", [entry])
+    world.enter(key_of("shop"))
+    act = photo(world, "dave", entry)
+    world.finish_round(1)
+    assert reasons(world.settle(1).settlement) == {act.id: Reason.GRADE}
+    close = world.close(1)
+    world.attest("shop", "dave", act)
+    return world, act, close
+
+
+def test_what_is_attested_later_is_paid_later():
+    world, act, close = late_attest_world()
+    assert [grant.act.id for grant in judged(world, 2, close).grants] == [act.id]
+
+
+def test_an_erase_that_counts_later_than_the_scan_changes_nothing():
+    world, act, close = late_attest_world()
+    world.erase("dave", act)
+    assert paid(judged(world, 2, close)) == {DAVE: 1_000}
+
+
+def test_a_fork_listed_after_an_act_counted_withholds_nothing_of_it():
+    world, act, close = late_attest_world()
+    other = world.fork("dave", Kind.ERASE, world.erase_claim(act))
+    world.report_fork(act, other)
+    settled = judged(world, 2, close)
+    assert paid(settled) == {DAVE: 1_000}
+    assert settled.residue == 0
 
 
 def test_a_scan_erased_before_it_counts_is_not_paid():

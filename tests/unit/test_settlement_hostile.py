@@ -38,6 +38,7 @@ from tests.unit.test_judging import (
     photo,
     reasons,
     reward,
+    shop_world,
     visit_world,
 )
 from tests.worlds import (
@@ -102,6 +103,30 @@ def test_terms_or_entry_by_a_key_that_the_terms_do_not_name_admit_nobody():
     assert admission.reason(key_of("mallory").author) is Reason.NOT_NAMED
     assert admission.reason(key_of("trudy").author) is Reason.NOT_NAMED
     assert admission.reason(key_of("puppet").author) is Reason.NOT_ADMITTED
+
+
+def test_other_terms_in_the_campaigns_scope_are_no_entry():
+    keys = tuple(sorted(key_of(name).author for name in ("sponsor", "second")))
+    world = World(balloons=1, changes={"sponsor": keys})
+    other = replace(world.terms, title="another")
+    claim = TermsClaim(salt=salt_of("x"), terms=other)
+    world.write(key_of("second"), Kind.TERMS, claim)
+    admission = judged(world).admission
+    assert admission.refused == {key_of("second").author: Reason.WRONG_CAMPAIGN}
+    assert set(admission.entered) == {world.sponsor.author}
+
+
+def test_a_close_of_another_campaign_is_no_predecessor():
+    world, other = balloon_world(), balloon_world(changes={"title": "another"})
+    for one in (world, other):
+        one.finish_round(1)
+    foreign, first = other.close(1), world.close(1)
+    world.finish_round(2)
+    lie = replace(world.close(2, first).claim(), previous=foreign.id)
+    close = world.write(world.sponsor, Kind.CLOSE, lie)
+    evidence = Evidence([*world.records, *other.records])
+    report = verify_close(world.terms, close, evidence)
+    assert (report.statement, report.reason) == (Verdict.WRONG, Reason.WRONG_CLOSE)
 
 
 def test_absent_claims_make_no_answer_and_no_accusation():
@@ -202,6 +227,21 @@ def test_a_cut_may_only_grow_round_after_round():
     for rounds in ([one, again], [again, one], [one, one], []):
         error = settle_or_refuse(world.terms, rounds, world.evidence().lookup)
         assert isinstance(error, ProtocolError)
+
+
+def test_a_later_cut_stays_on_its_branch():
+    world = visit_world()
+    first = world.erase("dave", world.records[2])
+    world.finish_round(1)
+    one = world.settle(1).declared
+    other = world.fork("dave", Kind.ERASE, world.erase_claim(first))
+    after = Head(other.seq, other.id)
+    top = world.write(key_of("dave"), Kind.ERASE, world.erase_claim(other), after=after)
+    entry = CutEntry(author=DAVE, seq=2, id=top.id, steps=((2, world.now),))
+    two = replace(one, round=2, cut=(entry,))
+    error = settle_or_refuse(world.terms, [one, two], world.evidence().lookup)
+    assert isinstance(error, ProtocolError)
+    assert error.reason is Reason.WRONG_CUT
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,371 @@
+"""A peer that breaks every rule of the stream, and a neighbour served meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+from libp2p.peer.id import ID
+
+from p2pnode.identity import Identity
+from p2pnode.net import stream as stream_module
+from p2pnode.net.host import PROTOCOL, Libp2pNetwork
+from p2pnode.node import Node
+from p2pnode.ports import Stream, StreamClosed
+from p2pnode.services import neighbours as neighbours_module
+from p2pnode.store.memory import MemoryStore
+from p2pnode.system import SystemClock, SystemRng
+from protocols import wire
+from protocols.claims import Announce, Kind
+from protocols.codec import encode
+from protocols.keys import NetworkId, Scope, SigningKey, neighbourhood_scope, network_id
+from protocols.limits import FRAME_MAX
+from protocols.neighbour import scope_hash
+from protocols.record import NO_BACKLINK, Record, encode_record, sign_record
+from tests.worlds import key_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.net]
+
+NETWORK = network_id("test")
+SCOPE = neighbourhood_scope(NETWORK, "street")
+ELSEWHERE = neighbourhood_scope(NETWORK, "elsewhere")
+MALLORY = key_of("mallory")
+PATIENCE_S = 8
+
+
+def write(
+    seq: int = 0,
+    before: Record | None = None,
+    *,
+    key: SigningKey = MALLORY,
+    scope: Scope = SCOPE,
+    network: NetworkId = NETWORK,
+    title: str = "mine",
+) -> Record:
+    """A record as an attacker makes it: at any place, for any network."""
+    backlink = before.id if before else NO_BACKLINK
+    if seq and not before:
+        backlink = type(backlink)(b"\x07" * 32)
+    return sign_record(
+        key,
+        network=network,
+        scope=scope,
+        seq=seq,
+        backlink=backlink,
+        time_ms=0,
+        kind=Kind.ANNOUNCE,
+        claim=Announce(salt=bytes(16), campaign=scope, title=title, link=""),
+    )
+
+
+def push(*records: Record | bytes, scope: Scope = SCOPE) -> bytes:
+    wires = tuple(r if isinstance(r, bytes) else encode_record(r) for r in records)
+    return wire.encode_frame(wire.Push(scope=scope, records=wires))
+
+
+class Person:
+    """A node on loopback, with a key that announces."""
+
+    def __init__(self, name: str) -> None:
+        self.key = key_of(name)
+        identity = Identity(
+            role="merchant",
+            name=name,
+            network="test",
+            transport_seed=secrets.token_bytes(32),
+            author_key=self.key,
+            root_seed=secrets.token_bytes(32),
+        )
+        self.node = Node(
+            identity,
+            store=MemoryStore(),
+            network=Libp2pNetwork(identity.transport_seed),
+            clock=SystemClock(),
+            rng=SystemRng(),
+        )
+
+    async def announce(self) -> Record:
+        claim = Announce(
+            salt=secrets.token_bytes(16), campaign=SCOPE, title="hello", link=""
+        )
+        return await self.node.feeds.publish(self.key, SCOPE, Kind.ANNOUNCE, claim)
+
+    async def gets(self, record: Record) -> None:
+        with trio.fail_after(PATIENCE_S):
+            while await self.node.store.get(record.id) is None:
+                await trio.sleep(0.01)
+
+
+class Attacker:
+    """One raw stream to a victim."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.nonce = secrets.token_bytes(32)
+
+    async def send(self, *frames: bytes) -> None:
+        """Send frames; the victim may have hung up already."""
+        try:
+            await self.stream.send(frames)
+        except StreamClosed:
+            await trio.lowlevel.checkpoint()
+
+    async def hear(self, kind: type[Any]) -> Any:
+        """The next frame of a kind; None if the stream ends before."""
+        try:
+            with trio.fail_after(PATIENCE_S):
+                while True:
+                    frame = wire.decode_frame(await self.stream.receive())
+                    if isinstance(frame, kind):
+                        return frame
+        except StreamClosed:
+            return None
+
+    def hello(self, peer: bytes, scopes: Sequence[Scope] = (SCOPE,)) -> wire.Hello:
+        card = wire.Card(
+            peer=self.stream.peer, addresses=(), time_ms=0, signature=b""
+        )
+        hashes = sorted(scope_hash(scope, self.nonce, peer) for scope in scopes)
+        return wire.Hello(
+            version=wire.VERSION,
+            network=NETWORK,
+            scopes=tuple(hashes),
+            credit=0,
+            card=card,
+        )
+
+    async def greet(self, **lies: Any) -> None:
+        await self.send(wire.encode_frame(wire.Nonce(nonce=self.nonce)))
+        peer = await self.hear(wire.Nonce)
+        hello = replace(self.hello(peer.nonce), **lies)
+        await self.send(wire.encode_frame(hello))
+        await self.hear(wire.Hello)
+
+
+@asynccontextmanager
+async def street() -> AsyncIterator[tuple[Person, Person, Attacker, Libp2pNetwork]]:
+    """A victim with a good neighbour, and somebody else who dials it."""
+    victim, friend = Person("victim"), Person("friend")
+    evil = Libp2pNetwork(secrets.token_bytes(32))
+
+    async def ignore(_stream: Stream) -> None:
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        for person in (victim, friend):
+            await nursery.start(person.node.run)
+            await person.node.feeds.follow(SCOPE)
+        await nursery.start(evil.run, ignore)
+        address = victim.node.network.addresses[0]
+        await friend.node.neighbours.add(address)
+        await victim.gets(await friend.announce())
+        yield victim, friend, Attacker(await evil.dial(address)), evil
+        nursery.cancel_scope.cancel()
+
+
+async def served(victim: Person, friend: Person) -> None:
+    """Both ways between the victim and its neighbour, now."""
+    await victim.gets(await friend.announce())
+    await friend.gets(await victim.announce())
+    assert (await victim.node.status())["neighbours"] >= 1
+
+
+PING = wire.encode_frame(wire.Ping(token=bytes(8)))
+NONCE = wire.encode_frame(wire.Nonce(nonce=bytes(32)))
+
+BEFORE_HELLO = {
+    "garbage": (b"\xc1garbage", None),
+    "nested": (b"\x91" * 1_000, None),
+    "announces 4 GB": (b"\xdd\xff\xff\xff\xff", None),
+    "one byte": (b"\x00", None),
+    "no tag": (encode([]), "bad-frame"),
+    "unknown tag": (encode([99, b"x"]), "bad-frame"),
+    "another shape": (encode([0, "nonce"]), "bad-frame"),
+    "the largest": (b"\x00" * FRAME_MAX, None),
+    "ping first": (PING, "unexpected-frame"),
+    "push first": (push(write()), "unexpected-frame"),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE_HELLO)
+async def test_bad_frames_end_only_their_stream(name: str) -> None:
+    frame, reason = BEFORE_HELLO[name]
+    async with street() as (victim, friend, attacker, _):
+        await attacker.send(frame)
+        bye = await attacker.hear(wire.Bye)
+        assert bye is not None
+        assert reason in (None, bye.reason)
+        assert await attacker.hear(wire.Frame) is None
+        await served(victim, friend)
+
+
+LIES: dict[str, tuple[dict[str, Any], str]] = {
+    "network": ({"network": network_id("other")}, "wrong-network"),
+    "version": ({"version": 2}, "wrong-version"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+async def test_strangers_in_the_hello_are_told_why(name: str) -> None:
+    lies, reason = LIES[name]
+    async with street() as (victim, friend, attacker, _):
+        await attacker.send(wire.encode_frame(wire.Nonce(nonce=attacker.nonce)))
+        peer = await attacker.hear(wire.Nonce)
+        hello = replace(attacker.hello(peer.nonce), **lies)
+        await attacker.send(wire.encode_frame(hello))
+        bye = await attacker.hear(wire.Bye)
+        assert bye is not None
+        assert bye.reason == reason
+        await served(victim, friend)
+
+
+FIRST, OTHER = write(), write(title="other")
+SECOND = write(1, FIRST)
+
+FAULTS = {
+    "wrong network": (write(network=network_id("x")), "wrong-network"),
+    "forged": (
+        encode_record(replace(FIRST, signature=SECOND.signature)),
+        "bad-signature",
+    ),
+    "no record": (b"\x00", None),
+    "cut": (encode_record(FIRST)[:-1], None),
+    "longer": (encode_record(FIRST) + b"\x00", None),
+    "no claim's hash": (
+        encode_record(replace(FIRST, claim_bytes=OTHER.claim_bytes)),
+        "wrong-hash",
+    ),
+    "in the victim's name": (write(key=key_of("victim")), None),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_bad_records_are_not_kept(name: str) -> None:
+    record, reason = FAULTS[name]
+    async with street() as (victim, friend, attacker, _):
+        if name == "in the victim's name":  # its key stolen: see the last test
+            record = replace(write(key=MALLORY), signature=FIRST.signature)
+            bad = replace(record, header_bytes=record.header_bytes[:-1] + b"\x00")
+            record = encode_record(bad)
+        before = (await victim.node.store.counts())["records"]
+        await attacker.greet()
+        await attacker.send(push(record), push(FIRST))
+        bye = await attacker.hear(wire.Bye)
+        assert bye is not None
+        assert reason in (None, bye.reason)
+        assert (await victim.node.store.counts())["records"] == before
+        await served(victim, friend)
+
+
+async def test_what_anybody_may_send_by_mistake_is_not_kept_and_no_fault() -> None:
+    async with street() as (victim, friend, attacker, _):
+        await attacker.greet()
+        await attacker.send(push(write(scope=ELSEWHERE)), push(write(7)), PING)
+        assert await attacker.hear(wire.Pong)
+        held = await victim.node.store.get(write(7).id)
+        assert held is None
+        await served(victim, friend)
+
+
+async def test_a_scope_that_is_not_shared_is_refused() -> None:
+    async with street() as (victim, friend, attacker, _):
+        await attacker.greet()
+        await attacker.send(push(write(scope=ELSEWHERE), scope=ELSEWHERE))
+        bye = await attacker.hear(wire.Bye)
+        assert bye is not None
+        assert bye.reason == "unexpected-frame"
+        await served(victim, friend)
+
+
+async def test_a_fork_is_kept_as_a_proof_that_everybody_sees() -> None:
+    async with street() as (victim, friend, attacker, _):
+        await attacker.greet()
+        await attacker.send(push(FIRST, SECOND), push(OTHER), PING)
+        assert await attacker.hear(wire.Pong)
+        await served(victim, friend)
+        for person in (victim, friend):
+            with trio.fail_after(PATIENCE_S):
+                while (await person.node.status())["forks"] != 1:
+                    await trio.sleep(0.01)
+            (proof,) = person.node.feeds.forks(SCOPE)
+            assert (proof.author, proof.seq) == (MALLORY.author, 0)
+
+
+async def test_a_stolen_key_stops_the_victims_feed() -> None:
+    async with street() as (victim, friend, attacker, _):
+        mine = await victim.announce()
+        theirs = write(0, key=victim.key, title="stolen")
+        assert mine.seq == 0
+        await attacker.greet()
+        await attacker.send(push(theirs), PING)
+        assert await attacker.hear(wire.Pong)
+        assert victim.node.feeds.is_stopped(SCOPE, victim.key.author)
+        with pytest.raises(Exception, match="is stopped") as caught:
+            await victim.announce()
+        assert getattr(caught.value, "reason", "") == "feed-stopped"
+        await victim.gets(await friend.announce())
+
+
+async def test_ten_thousand_tiny_frames_are_answered() -> None:
+    async with street() as (victim, friend, attacker, _):
+        await attacker.greet()
+
+        async def flood() -> None:
+            for _ in range(100):
+                await attacker.send(*[PING] * 100)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flood)
+            await served(victim, friend)
+            with trio.fail_after(20):
+                for _ in range(10_000):
+                    assert await attacker.hear(wire.Pong)
+
+
+async def test_who_never_reads_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "WRITE_SECONDS_MAX", 0.5)
+    async with street() as (victim, friend, attacker, evil):
+        await attacker.greet()
+        with trio.move_on_after(30) as patience:
+            while evil.peer_id in victim.node.neighbours._links:
+                await attacker.send(*[PING] * 2_000)
+                await trio.sleep(0)
+        assert not patience.cancelled_caught
+        await served(victim, friend)
+
+
+@pytest.mark.parametrize(
+    "head", [b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\x00\x01\x00\x01"]
+)
+async def test_announced_lengths_are_not_believed(head: bytes) -> None:
+    async with street() as (victim, friend, attacker, evil):
+        await attacker.stream.close()
+        peer_id = ID.from_base58(victim.node.network.peer_id)
+        raw = await evil._host.new_stream(peer_id, [PROTOCOL])
+        await raw.write(head + b"x" * 100)
+        with trio.fail_after(PATIENCE_S), pytest.raises(Exception):  # noqa: B017, PT011
+            while True:
+                assert await raw.read(1_000)
+        await served(victim, friend)
+
+
+async def test_streams_without_a_word_do_not_keep_others_out() -> None:
+    async with street() as (victim, friend, attacker, evil):
+        peer_id = ID.from_base58(victim.node.network.peer_id)
+        for _ in range(20):
+            with trio.move_on_after(1):
+                try:
+                    await evil._host.new_stream(peer_id, [PROTOCOL])
+                except Exception:  # noqa: BLE001  # refused: as it should be
+                    break
+        await served(victim, friend)
+
+
+def test_the_log_is_quiet() -> None:
+    assert logging.getLogger(neighbours_module.__name__).level == logging.NOTSET
