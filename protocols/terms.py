@@ -7,7 +7,7 @@ order: the index is their id on the wire. Sets of keys are in byte order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import ClassVar
 
@@ -330,6 +330,8 @@ class Terms:
     """Longest referral chain that is admitted."""
     day_offset_min: int
     """Minutes added to UTC before a day begins; 480 for Beijing."""
+    _id: Scope | None = field(default=None, init=False, repr=False, compare=False)
+    """Remembered by `campaign_id`."""
 
     @property
     def faults(self) -> int:
@@ -455,9 +457,13 @@ TERMS: Shape[Terms] = struct(
 
 def campaign_id(terms: Terms) -> Scope:
     """The id of the campaign: the hash of its terms, without any salt."""
-    value = TERMS.write(terms)
-    assert isinstance(value, list)
-    return Scope(tagged_hash("campaign", value))
+    if terms._id is None:  # noqa: SLF001 - its own memory
+        value = TERMS.write(terms)
+        assert isinstance(value, list)
+        scope = Scope(tagged_hash("campaign", value))
+        object.__setattr__(terms, "_id", scope)
+        return scope
+    return terms._id  # noqa: SLF001
 
 
 def check_terms(terms: Terms) -> None:

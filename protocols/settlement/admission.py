@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from protocols.claims import Kind
 from protocols.errors import ProtocolError, Reason
 from protocols.join import Continue, Join, check_continue, check_join, invite_id
-from protocols.keys import AuthorKey
+from protocols.keys import AuthorKey, RecordId
 from protocols.limits import CONTINUES_MAX
 from protocols.record import Record
 from protocols.settlement.cut import Counted, OrderKey
@@ -76,20 +76,28 @@ class Admission:
         return self.refused.get(key, Reason.NOT_ADMITTED)
 
 
-def admit(terms: Terms, counted: Iterable[Counted]) -> Admission:
+Proven = dict[RecordId, tuple[AuthorKey, Join]]
+"""Genesis records whose signatures were checked -> root key, the root's join."""
+
+
+def admit(
+    terms: Terms, counted: Iterable[Counted], proven: Proven | None = None
+) -> Admission:
     """Judge all counted genesis records.
 
     Args:
         terms: the campaign's terms.
         counted: counted records of all rounds so far, in any order.
+        proven: what was checked in the rounds before; added to.
     """
+    proven = {} if proven is None else proven
     geneses = sorted(
         (item for item in counted if item.record.seq == 0), key=lambda item: item.order
     )
     found = Admission(persons={}, by_key={}, entered={}, refused={})
     for genesis in geneses:
         try:
-            _enter(terms, genesis, found)
+            _enter(terms, genesis, found, proven)
         except ProtocolError as error:
             found.refused[genesis.record.author] = error.reason
     _spend_invites(found)
@@ -97,7 +105,7 @@ def admit(terms: Terms, counted: Iterable[Counted]) -> Admission:
     return found
 
 
-def _enter(terms: Terms, genesis: Counted, found: Admission) -> None:
+def _enter(terms: Terms, genesis: Counted, found: Admission, proven: Proven) -> None:
     record = genesis.record
     if record.kind in (Kind.TERMS, Kind.ENTER):
         _check_named(terms, record)
@@ -105,7 +113,9 @@ def _enter(terms: Terms, genesis: Counted, found: Admission) -> None:
         return
     if record.kind not in (Kind.JOIN, Kind.CONTINUE):
         raise ProtocolError(Reason.WRONG_GENESIS, f"kind {record.kind}")
-    root, join = _check_genesis(terms, genesis, record.claim())
+    if record.id not in proven:
+        proven[record.id] = _check_genesis(terms, genesis, record.claim())
+    root, join = proven[record.id]
     person = found.persons.get(root)
     if person is None:
         if genesis.witness_time > join.invite.expires_ms:

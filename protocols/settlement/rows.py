@@ -46,6 +46,8 @@ class KnownTag:
     entry: TagEntry
     group: str
     serials: tuple[bytes, ...]
+    proven: set[bytes] = field(default_factory=set, compare=False)
+    """Signatures of its issuer that were checked: a code is scanned often."""
 
 
 @dataclass(slots=True)
@@ -218,7 +220,9 @@ def _own_grade(
     public, scope = entry.public, campaign_id(terms)
     match public, evidence:
         case Printed(), PrintedText(signature=signature):
-            check_entry(entry, signature)
+            if signature not in known.proven:
+                check_entry(entry, signature)
+                known.proven.add(signature)
             return 1
         case Gs1(key=key), Gs1Text(key=read) if key == read:
             return 1

@@ -13,7 +13,7 @@ from protocols.claims import Kind
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import AuthorKey, RecordId, Scope
 from protocols.merkle import Tree, root
-from protocols.settlement.admission import Admission, admit
+from protocols.settlement.admission import Admission, Proven, admit
 from protocols.settlement.bind import Binder, Bindings
 from protocols.settlement.cut import (
     LINE,
@@ -87,6 +87,8 @@ class _State:
     """Payee key -> lines signed by the closes before."""
     forks: dict[AuthorKey, list[tuple[int, int]]]
     """Author -> (round listed, fork seq)."""
+    proven: Proven
+    """Genesis records whose signatures were checked."""
 
 
 def settle(terms: Terms, rounds: Sequence[Declared], lookup: Lookup) -> Settlement:
@@ -113,6 +115,7 @@ def settle(terms: Terms, rounds: Sequence[Declared], lookup: Lookup) -> Settleme
         met=(False,) * len(terms.conditions),
         signed={},
         forks={},
+        proven={},
     )
     settlement = None
     for declared in rounds:
@@ -131,7 +134,7 @@ def _fold(
         state.forks.setdefault(fork.author, []).append((declared.round, fork.seq))
     _check_claims(new, declared)
     ordered = sorted(counted.all, key=lambda item: item.order)
-    admission = admit(terms, ordered)
+    admission = admit(terms, ordered, state.proven)
     book = read_tags(terms, ordered)
     rows = _new_rows(terms, book, new, declared, state)
     bindings = _bind(terms, counted, admission, book, state, ordered)
