@@ -69,7 +69,7 @@ def campaign(name: str, verb: str = "", **query: str) -> str:
     Raises:
         Failure: `bad-campaign`, the name is no id and no beginning of one.
     """
-    if not (name.isascii() and name.isalnum() and len(name) <= ID_MAX or name == "-"):
+    if name != "-" and not (name.isascii() and name.isalnum() and len(name) <= ID_MAX):
         raise Failure(
             "bad-campaign",
             _("{name} is not a campaign's id, nor a file that is here.").format(

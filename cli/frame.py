@@ -16,9 +16,20 @@ from typing import ParamSpec
 
 import click
 
-from cli.i18n import _
+from cli.i18n import _, plural
 
 P = ParamSpec("P")
+
+# click looks its own words up in these; without this they would stay English.
+for _module in (
+    click.core,
+    click.decorators,
+    click.exceptions,
+    click.formatting,
+    click.parser,
+    click.types,
+):
+    vars(_module).update(_=_, ngettext=plural)
 
 
 class Command(click.Command):

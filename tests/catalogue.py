@@ -158,13 +158,14 @@ def merged() -> Plain:
     for text, files in sources().items():
         template.add(text, locations=[(file, 0) for file in files])
     catalogue = held()
-    before = dict(catalogue.obsolete)
     catalogue.update(template, no_fuzzy_matching=True)
     for message in sentences(catalogue):
-        old = before.pop(first(message.id), None)
+        old = catalogue.obsolete.pop(first(message.id), None)
         if old is not None and not _is_done(message):
             message.string = old.string
-    catalogue.obsolete |= before
+    for name, old in [*catalogue.obsolete.items()]:
+        if not _is_done(old):
+            del catalogue.obsolete[name]
     return catalogue
 
 

@@ -65,7 +65,7 @@ def _pieces(
 def _members(item: Any, value: Sequence[Value]) -> Iterator[tuple[str, Any, Value]]:
     """Each element of an array with its name and what it was written from."""
     if is_dataclass(item):
-        names = [field.name for field in fields(item)]
+        names = [field.name for field in fields(item) if field.init]
         parts = [getattr(item, name) for name in names]
         if len(value) == len(names) + 1:
             variant = getattr(item, "tag", None)

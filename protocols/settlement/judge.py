@@ -377,6 +377,7 @@ class Judge:
                 person,
                 self._host(act, person),
                 forked=self.forked(act.item),
+                own_feed=act.item.record.author in person.keys,
             )
         grant = Grant(act=act, round=self.round, pool=pool, shares=shares)
         ledger.budget_left -= pool

@@ -55,6 +55,7 @@ def split(
     host: AuthorKey | None,
     *,
     forked: bool,
+    own_feed: bool,
 ) -> tuple[Share, ...]:
     """Share `granted` of one act; what the shares leave is residue.
 
@@ -65,7 +66,9 @@ def split(
         actor: who did the act, admitted.
         host: whose tag she came through; None: no host's share.
         forked: the act stands in a feed at or above a listed fork.
+        own_feed: that feed is the actor's, not a merchant's.
     """
+    at_fault = forked and own_feed
     found: list[Share] = []
     to_host = granted * reward.host_bp // BP
     back = granted * reward.back_bp // BP
@@ -81,7 +84,7 @@ def split(
                 why=Why.BACK,
                 level=len(chain),
                 amount=back,
-                withheld=forked,
+                withheld=at_fault,
             )
         )
     rest = granted - to_host - back
@@ -97,7 +100,7 @@ def split(
                     why=Why.CHAIN,
                     level=level,
                     amount=amount,
-                    withheld=forked and member is actor,
+                    withheld=at_fault and member is actor,
                 )
             )
     return tuple(found)

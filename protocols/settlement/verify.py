@@ -151,7 +151,10 @@ def verify_close(terms: Terms, close: Record, evidence: Evidence) -> CloseReport
     except Incomplete as error:
         return _report(close, claim, Verdict.INCOMPLETE, missing=error.missing)
     except ProtocolError as error:
-        return _report(close, claim, Verdict.WRONG, error.reason, error.detail)
+        # A rule this version does not settle is no lie of the sponsor's.
+        unknown = error.reason is Reason.BAD_TERMS
+        verdict = Verdict.INCOMPLETE if unknown else Verdict.WRONG
+        return _report(close, claim, verdict, error.reason, error.detail)
     own = close_claim(
         terms,
         Closing(declared=declared[-1], settlement=settlement),

@@ -173,6 +173,21 @@ def test_the_extractor_finds_what_people_read(
     assert catalogue.COMMAND in lines[-1]
 
 
+def test_a_sentence_that_comes_back_is_translated_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = catalogue.merged()
+    monkeypatch.setattr(catalogue, "PO", tmp_path / "p2pnode.po")
+    said = catalogue.sources()
+    for texts in ({k: v for k, v in said.items() if k != "Stopped."}, said):
+        monkeypatch.setattr(catalogue, "sources", lambda texts=texts: texts)
+        catalogue.PO.write_bytes(catalogue.written(before))
+        before = catalogue.merged()
+        assert ("Stopped." in before) == (texts is said)
+        assert ("Stopped." in before.obsolete) == (texts is not said)
+    assert catalogue.forms(before["Stopped."]) == ("已停止。",)
+
+
 def test_help_is_chinese(tmp_path: Path) -> None:
     environment = {**os.environ, "P2PNODE_HOME": str(tmp_path), "PYTHONUTF8": "1"}
     done = subprocess.run(

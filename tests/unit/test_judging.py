@@ -1038,3 +1038,13 @@ def test_a_row_must_say_what_the_header_says():
         wrong = replace(declared, rows=(replace(row, **lie),))
         with pytest.raises(Exception, match="a row contradicts its header"):
             settle(world.terms, [wrong], evidence.lookup)
+
+
+def test_a_merchants_fork_costs_no_customer():
+    world = shop_world()
+    sold = world.outcome("shop", "dave", 5_000, card=world.card("dave"))
+    other = world.fork("shop", Kind.ERASE, world.erase_claim(sold))
+    world.report_fork(sold, other)
+    settled = judged(world)
+    assert [grant.act.id for grant in settled.grants] == [sold.id]
+    assert paid(settled) == {DAVE: 500}

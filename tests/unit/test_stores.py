@@ -620,8 +620,10 @@ class FaultyFile(apsw.VFSFile):
         super().xSync(flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
-        if self.vfs.disk_full:
+        if self.vfs.disk_full or self.vfs.writes_left == 0:
             raise apsw.FullError("injected")
+        if self.vfs.writes_left is not None:
+            self.vfs.writes_left -= 1
         super().xWrite(data, offset)
 
 
@@ -631,6 +633,7 @@ class FaultyVfs(apsw.VFS):
     def __init__(self) -> None:
         self.sync_fails = False
         self.disk_full = False
+        self.writes_left: int | None = None
         super().__init__("faulty", "")
 
     def xOpen(  # noqa: N802
@@ -698,6 +701,34 @@ async def test_a_refused_commit_is_in_doubt(path: Path) -> None:
     await store.close()
     store = await open_store(path)
     assert await store.scope_records(HERE) == A
+    await store.close()
+
+
+@pytest.mark.parametrize("crash", [False, True])
+async def test_a_disk_that_fills_at_any_write_keeps_nothing(
+    path: Path, vfs: FaultyVfs, crash: bool
+) -> None:
+    """Also when the last page of the commit is the one that finds no room."""
+    full = 0
+    while True:
+        store = await open_store(path, vfs="faulty")
+        if not full:
+            await store.append(A)
+        vfs.writes_left = full
+        full += 1
+        try:
+            await store.append(B)
+        except StoreFull:
+            vfs.writes_left = None
+            assert await store.scope_records(HERE) == A
+            if crash:
+                await store._call(store._database.abandon)
+            await store.close()
+        else:
+            break
+    vfs.writes_left = None
+    assert full > 4
+    assert await store.scope_records(HERE) == [*A, *B]
     await store.close()
 
 
