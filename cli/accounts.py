@@ -139,33 +139,15 @@ def show_verification(answer: Document) -> None:
 
 def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -> None:
     """Print which act led to which share."""
-    unit = answer["unit"]
-
-    def name(key: str | None) -> str:
-        return (names or {}).get(key or "", short(key or "?"))
-
+    known = names or {}
     if not answer["accepted"] and not answer["refused"]:
         output.say(_("No act of this person counts yet."))
     for act in answer["accepted"]:
-        output.say(
-            _("{actor} · {stage} · {tag} · grade {grade}: pool {pool}").format(
-                actor=name(act["actor"]),
-                stage=act["stage"],
-                tag=act["tag"] or act["kind"],
-                grade=act["grade"],
-                pool=money(act["pool"], unit),
-            )
-        )
-        for share in act["shares"]:
-            output.say("  " + _share(share, name(share["payee"]), unit))
-        if act["left_over"]:
-            output.say(
-                "  " + _("left over: {x}").format(x=money(act["left_over"], unit))
-            )
+        _show_accepted(act, known, answer["unit"])
     for act in answer["refused"]:
         output.say(
             _("Refused: {actor} · {stage} · {tag}: {why}").format(
-                actor=name(act["actor"] or act["signer"]),
+                actor=_name(known, act["actor"] or act["signer"]),
                 stage=act["stage"],
                 tag=act["tag"] or act["kind"],
                 why=reason(act["reason"]),
@@ -175,11 +157,32 @@ def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -
         if person["refused"]:
             output.say(
                 _("Not admitted: {person}: {why}").format(
-                    person=name(person["author"]), why=reason(person["refused"])
+                    person=_name(known, person["author"]), why=reason(person["refused"])
                 )
             )
     if not answer["conditions_met"]:
         output.say(_("Nothing is paid yet: the conditions are not met."))
+
+
+def _name(known: Mapping[str, str], key: str | None) -> str:
+    return known.get(key or "", short(key or "?"))
+
+
+def _show_accepted(act: Document, known: Mapping[str, str], unit: str) -> None:
+    output.say(
+        _("{actor} · {stage} · {tag} · grade {grade}: pool {pool}").format(
+            actor=_name(known, act["actor"]),
+            stage=act["stage"],
+            tag=act["tag"] or act["kind"],
+            grade=act["grade"],
+            pool=money(act["pool"], unit),
+        )
+    )
+    for share in act["shares"]:
+        output.say("  " + _share(share, _name(known, share["payee"]), unit))
+    if act["left_over"]:
+        left = money(act["left_over"], unit)
+        output.say("  " + _("left over: {x}").format(x=left))
 
 
 def _share(share: Document, name: str, unit: str) -> str:

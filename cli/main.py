@@ -197,7 +197,8 @@ def _failure(error: Exception) -> Failure:
             return Failure(
                 "system",
                 _("The system refused: {error}").format(error=error),
-                cure=_("'p2pnode doctor' checks folder, rights and disk."),
+                _("Files this account may use, on a disk with room."),
+                _("'p2pnode doctor' checks folder, rights and disk."),
             )
         case ProtocolError():
             return Failure(

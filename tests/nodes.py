@@ -88,20 +88,19 @@ def cli(home: Path, *args: str) -> Said:
 
 
 def program(
-    *args: str, home: Path, timeout_s: float = 20, **options: Any
+    *args: str, home: Path, prefix: Sequence[str] = (), timeout_s: float = 20
 ) -> subprocess.CompletedProcess[str]:
     """Run the program in a process of its own until it ends."""
     environment = {**os.environ, "P2PNODE_HOME": str(home), "P2PNODE_LANG": "en"}
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", *args],
+        [*prefix, sys.executable, "-m", "cli.main", *args],
         cwd=ROOT,
-        env=environment | options.pop("env", {}),
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout_s,
         check=False,
-        **options,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done

@@ -256,6 +256,8 @@ class _Database:
         """Open, recover, migrate; make durable what was found."""
         with suppress(FileExistsError):
             _create(self._path)
+        if not os.access(self._path, os.R_OK | os.W_OK):
+            raise StoreFull("the file is read-only")
         try:
             self._connection = _connect(self._path, self._vfs)
             _migrate(self._connection, self._path)

@@ -17,7 +17,7 @@ from protocols.keys import AuthorKey, RecordId, TagId
 from protocols.settlement.admission import Admission, Person
 from protocols.settlement.bind import Bindings, may_vouch
 from protocols.settlement.cut import Counted, CountedSet, Row
-from protocols.settlement.money import Share, pool_of, split
+from protocols.settlement.money import Share, Why, pool_of, split
 from protocols.settlement.rows import KnownTag, TagBook
 from protocols.tags.entry import Rotating
 from protocols.terms import Act, Count, Flat, Once, Stage, Terms
@@ -376,8 +376,7 @@ class Judge:
                 pool,
                 person,
                 self._host(act, person),
-                forked=self.forked(act.item),
-                own_feed=act.item.record.author in person.keys,
+                withheld=self._withheld(act.item, person),
             )
         grant = Grant(act=act, round=self.round, pool=pool, shares=shares)
         ledger.budget_left -= pool
@@ -391,6 +390,12 @@ class Judge:
         taken = ledger.per_stage.get(act.stage_index, 0)
         ledger.per_stage[act.stage_index] = taken + 1
         self._tally(act, person)
+
+    def _withheld(self, item: Counted, actor: Person) -> tuple[Why, ...]:
+        """Which shares a fork of the act's feed costs: never a customer's."""
+        if not self.forked(item):
+            return ()
+        return tuple(Why) if item.record.author in actor.keys else (Why.HOST,)
 
     def _tally(self, act: ActFacts, person: Person) -> None:
         ledger, day = self.ledger, self._day(act.act_time)

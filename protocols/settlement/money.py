@@ -6,6 +6,7 @@ is left of a pool is the residue's, never a participant's.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -54,8 +55,7 @@ def split(
     actor: Person,
     host: AuthorKey | None,
     *,
-    forked: bool,
-    own_feed: bool,
+    withheld: Collection[Why] = (),
 ) -> tuple[Share, ...]:
     """Share `granted` of one act; what the shares leave is residue.
 
@@ -65,16 +65,21 @@ def split(
         granted: g, the pool after the budget.
         actor: who did the act, admitted.
         host: whose tag she came through; None: no host's share.
-        forked: the act stands in a feed at or above a listed fork.
-        own_feed: that feed is the actor's, not a merchant's.
+        withheld: which shares go to the residue because the act's feed forked;
+            of the chain's only the actor's own.
     """
-    at_fault = forked and own_feed
     found: list[Share] = []
     to_host = granted * reward.host_bp // BP
     back = granted * reward.back_bp // BP
     if host is not None and to_host:
         found.append(
-            Share(payee=host, why=Why.HOST, level=0, amount=to_host, withheld=forked)
+            Share(
+                payee=host,
+                why=Why.HOST,
+                level=0,
+                amount=to_host,
+                withheld=Why.HOST in withheld,
+            )
         )
     chain = actor.chain()
     if back:
@@ -84,7 +89,7 @@ def split(
                 why=Why.BACK,
                 level=len(chain),
                 amount=back,
-                withheld=at_fault,
+                withheld=Why.BACK in withheld,
             )
         )
     rest = granted - to_host - back
@@ -100,7 +105,7 @@ def split(
                     why=Why.CHAIN,
                     level=level,
                     amount=amount,
-                    withheld=at_fault and member is actor,
+                    withheld=Why.CHAIN in withheld and member is actor,
                 )
             )
     return tuple(found)

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from p2pnode.failures import Failure
-from p2pnode.identity import Identity
+from p2pnode.identity import Identity, public_author
 from p2pnode.net.simulated import Weather
 from p2pnode.node import Node
 from p2pnode.store.memory import MemoryStore
@@ -112,11 +112,12 @@ class Town:
             )
             for k in range(5)
         )
-        keys = sorted(self.identity(name).author_key.author for name in SHOPS)
+        keys = sorted(public_author(self.identity(name)) or b"" for name in SHOPS)
         sponsor = self.identity("sponsor")
+        mine = public_author(sponsor)
         changes = {
             "network": sponsor.network_id,
-            "sponsor": (sponsor.author_key.author,),
+            "sponsor": (mine,),
             "witnesses": tuple(TermsWitness(key=key, owner="shop") for key in keys),
             "rounds": rounds,
             "budget": BALLOONS * 400_000,
@@ -145,7 +146,7 @@ async def play(village: Village, town: Town) -> None:
         await town.nodes[name].acts.follow(campaign, sponsor.network.addresses)
     for name in PEOPLE:
         inviter = town.nodes[TREE[name]]
-        link = await town.until(lambda: _invite(inviter))
+        link = await town.until(lambda inviter=inviter: _invite(inviter))
         await town.nodes[name].acts.join(link)
     codes = [make_serial(key, tag.entry, 0, tag.secrets[0]) for tag in tags]
     dave = town.nodes["dave"]
