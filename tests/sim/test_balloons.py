@@ -112,7 +112,8 @@ class Town:
             )
             for k in range(5)
         )
-        keys = sorted(public_author(self.identity(name)) or b"" for name in SHOPS)
+        shops = [public_author(self.identity(name)) for name in SHOPS]
+        keys = sorted(key for key in shops if key is not None)
         sponsor = self.identity("sponsor")
         mine = public_author(sponsor)
         changes = {
