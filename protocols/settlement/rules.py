@@ -7,12 +7,15 @@ A rule gives each member an exact share of the pool; floors and remainders are
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 
 from protocols.errors import ProtocolError, Reason
+from protocols.limits import CHAIN_MAX
 from protocols.terms import Flat, Halving, Rule
 
 
-def shares(rule: Rule, members: int) -> list[Fraction]:
+@lru_cache(maxsize=CHAIN_MAX)
+def shares(rule: Rule, members: int) -> tuple[Fraction, ...]:
     """The exact shares of a pool of 1, for members 1..n in this order.
 
     They add up to at most 1.
@@ -26,9 +29,9 @@ def shares(rule: Rule, members: int) -> list[Fraction]:
     """
     match rule:
         case Flat():
-            return [Fraction(0)] * (members - 1) + [Fraction(1)]
+            return (*(Fraction(0) for _ in range(members - 1)), Fraction(1))
         case Halving():
-            return [Fraction(1, 2 ** (members - k + 1)) for k in range(1, members + 1)]
+            return tuple(Fraction(1, 2**k) for k in range(members, 0, -1))
         case _:
             raise ProtocolError(Reason.BAD_TERMS, f"rule {rule.tag} is reserved")
 
