@@ -1,0 +1,205 @@
+"""`p2pnode campaign evidence | close | verify | explain | bundle`: who is right."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import accounts, client, frame, output
+from cli.i18n import _
+from p2pnode.failures import BAD_REQUEST, UNVERIFIED, Failure
+
+CAMPAIGN = click.argument("campaign", metavar=_("[CAMPAIGN]"), default="-")
+BUNDLE_MAX = 1 << 28
+"""Bytes of a bundle that is read: all of it is held while it is verified."""
+
+
+@frame.command(
+    "evidence",
+    _("Show your records and how many witnesses have seen each."),
+    example="p2pnode campaign evidence --mine",
+)
+@CAMPAIGN
+@click.option("--mine", is_flag=True, default=True, help=_("Your own records."))
+def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG001  # the only view yet
+    """Print a table of receipts."""
+    answer = client.call("GET", client.campaign(campaign, "evidence"))
+    if as_json:
+        output.as_json(answer)
+        return
+    words = {
+        "none": _("not seen yet"),
+        "seen": _("seen, not enough"),
+        "can-count": _("can count"),
+        "safe": _("safe"),
+    }
+    rows = [
+        (
+            one["seq"],
+            one["kind"],
+            accounts.moment(one["time"]),
+            f"{one['seen_by']}/{answer['witnesses']}",
+            words.get(one["receipt"], one["receipt"]),
+        )
+        for one in answer["records"]
+    ]
+    header = (_("no."), _("what"), _("when"), _("witnesses"), _("receipt"))
+    output.say(*output.table(header, rows))
+
+
+@frame.command(
+    "close",
+    _("Close a round as the sponsor: cut, statement, money, signed."),
+    example="p2pnode campaign close",
+)
+@CAMPAIGN
+@click.option("--round", "number", type=click.IntRange(1), help=_("Which round."))
+def close(campaign: str, number: int | None, *, as_json: bool) -> None:
+    """Close the latest round whose finals are here."""
+    answer = client.call(
+        "POST", client.campaign(campaign, "close"), {"round": number or 0}
+    )
+    if as_json:
+        output.as_json(answer)
+        return
+    output.say(_("Closed round {round}.").format(round=answer["closes"][-1]["round"]))
+    accounts.show_statement(answer["statement"], answer["unit"])
+
+
+@frame.command(
+    "verify",
+    _("Recompute every close: from the node, or from a bundle file alone."),
+    example="p2pnode campaign verify campaign.bundle",
+)
+@click.argument("what", metavar=_("[CAMPAIGN|FILE]"), default="-")
+def verify(what: str, *, as_json: bool) -> None:
+    """Ask the node, or read a bundle with no node and no network."""
+    if _is_file(what):
+        answer = _verify_file(Path(what))
+    else:
+        answer = client.call("GET", client.campaign(what, "verify"))
+    if as_json:
+        output.as_json(answer)
+    else:
+        accounts.show_verification(answer)
+    if answer["verdict"] in ("wrong", "incomplete"):
+        raise Failure(
+            "not-verified",
+            accounts.verdict(answer["verdict"]),
+            _("Whole evidence, and closes that follow from it."),
+            _("See which records and why: p2pnode campaign explain"),
+            UNVERIFIED,
+        )
+
+
+def _is_file(what: str) -> bool:
+    """Whether a file is meant, and not a campaign.
+
+    Raises:
+        Failure: `no-file`, it looks like the name of a file that is not here.
+    """
+    try:
+        path = Path(what)
+        if path.is_file():
+            return True
+        meant = os.sep in what or bool(path.suffix) or path.exists()
+    except OSError:
+        meant = True
+    if meant:
+        raise Failure(
+            "no-file",
+            _("There is no file {file}.").format(file=what),
+            _("A file that p2pnode campaign bundle wrote, or a campaign's id."),
+            _("Check the name and the folder."),
+            BAD_REQUEST,
+        )
+    return False
+
+
+def _verify_file(path: Path) -> dict[str, Any]:
+    from p2pnode.services import closing, documents
+
+    view = _open_bundle(path)
+    return documents.verification(view, closing.verify(view))
+
+
+def _open_bundle(path: Path) -> Any:
+    from p2pnode.services.library import View
+    from protocols.bundle import read_bundle
+    from protocols.settlement.verify import Evidence, find_terms
+
+    if path.stat().st_size > BUNDLE_MAX:
+        raise Failure(
+            "bundle-too-large",
+            _("{file} is too large for a bundle.").format(file=path),
+            _("At most {most} bytes.").format(most=BUNDLE_MAX),
+            _("Check that it is the right file."),
+            UNVERIFIED,
+        )
+    with path.open("rb") as file:
+        _network, campaign, records = read_bundle(iter(lambda: file.read(1 << 16), b""))
+    for record, terms in find_terms(records):
+        if record.scope == campaign:
+            return View(
+                campaign=campaign,
+                terms=terms,
+                terms_record=record,
+                evidence=Evidence(records),
+            )
+    raise Failure(
+        "bad-bundle",
+        _("{file} does not hold the terms it is about.").format(file=path),
+        _("A file that p2pnode campaign bundle wrote."),
+        _("Ask for the file again."),
+        UNVERIFIED,
+    )
+
+
+@frame.command(
+    "explain",
+    _("Say for every line and every refused act why it is so."),
+    example="p2pnode campaign explain --person me",
+)
+@click.argument("what", metavar=_("[CAMPAIGN|FILE]"), default="-")
+@click.option("--person", default="", help=_("A key, or: me."))
+def explain(what: str, person: str, *, as_json: bool) -> None:
+    """Ask the node, or read a bundle."""
+    if _is_file(what):
+        answer = _explain_file(Path(what), person)
+    else:
+        answer = client.call("GET", client.campaign(what, "explain", person=person))
+    if as_json:
+        output.as_json(answer)
+    else:
+        accounts.show_explanation(answer)
+
+
+def _explain_file(path: Path, person: str) -> dict[str, Any]:
+    from p2pnode.services import closing, documents
+    from protocols.text import read_author
+
+    view = _open_bundle(path)
+    key = read_author(person) if person else None
+    return documents.explanation(view, closing.verify(view), key)
+
+
+@frame.command(
+    "bundle",
+    _("Write a campaign's whole evidence into one file."),
+    example="p2pnode campaign bundle --out campaign.bundle",
+)
+@CAMPAIGN
+@click.option("--out", required=True, help=_("The file to write."))
+def bundle(campaign: str, out: str, *, as_json: bool) -> None:
+    """Write the file; anybody can verify it without a node."""
+    size = client.download(client.campaign(campaign, "bundle"), Path(out))
+    if as_json:
+        output.document("bundle", {"file": out, "bytes": size})
+        return
+    output.say(
+        _("Wrote {file}, {size} bytes.").format(file=out, size=size),
+        _("Anybody can check it: p2pnode campaign verify {file}").format(file=out),
+    )

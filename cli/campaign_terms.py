@@ -1,0 +1,264 @@
+"""`p2pnode campaign new | check | publish`: terms, before they are fixed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import accounts, client, frame, home, output
+from cli.i18n import _
+from p2pnode.failures import BAD_REQUEST, Failure
+
+if TYPE_CHECKING:
+    from protocols.terms import Terms
+
+MINUTE_S = 60
+
+
+@frame.command(
+    "new",
+    _("Write a terms file to edit."),
+    example="p2pnode campaign new --template first-try campaign.toml",
+)
+@click.argument("file", default="campaign.toml")
+@click.option(
+    "--template",
+    type=click.Choice(["first-try", "balloons", "everyday-shop"]),
+    default="first-try",
+    show_default=True,
+    help=_("first-try: one balloon, ten minutes, this node as the only witness."),
+)
+def new(file: str, template: str, *, as_json: bool) -> None:
+    """Copy a template; the file must not exist."""
+    from p2pnode import templates
+
+    text = templates.read(template)
+    if template == "first-try":
+        text = _filled(text)
+    try:
+        with Path(file).open("x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError:
+        raise Failure(
+            "file-exists",
+            _("{file} exists already.").format(file=file),
+            _("A new file: terms are never overwritten."),
+            _("Choose another name."),
+        ) from None
+    if as_json:
+        output.document("campaign-new", {"file": file, "template": template})
+        return
+    output.say(
+        _("Wrote {file}.").format(file=file),
+        _("Edit it, then: p2pnode campaign check {file}").format(file=file),
+    )
+
+
+def _filled(text: str) -> str:
+    """The template with this node's key and times from now on."""
+    from p2pnode import identity
+    from p2pnode.system import SystemClock
+    from protocols.text import author_text
+
+    key = identity.public_author(identity.load_unsealed(home.folder()))
+    if key is None:
+        raise _no_author()
+    now = SystemClock().now_ms() // 60_000 * MINUTE_S
+    return (
+        text.replace("{me}", author_text(key))
+        .replace("{opens}", _rfc3339(now))
+        .replace("{first}", _rfc3339(now + 3 * MINUTE_S))
+        .replace("{redeem}", _rfc3339(now + 90 * 86_400))
+    )
+
+
+def _rfc3339(seconds: int) -> str:
+    import datetime as dt
+
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone().isoformat()
+
+
+def _no_author() -> Failure:
+    return Failure(
+        "no-author-key",
+        _("This node is a resident's: it has no public author key."),
+        _("A node of a merchant, sponsor or charity."),
+        _("Make one in another folder: p2pnode init --role merchant"),
+    )
+
+
+@frame.command(
+    "check",
+    _("Say what terms mean: cost, guarantees, warnings."),
+    example="p2pnode campaign check campaign.toml",
+)
+@click.argument("file")
+def check(file: str, *, as_json: bool) -> None:
+    """Compile the file and review it; no node is needed to run."""
+    from p2pnode.terms_check import review
+    from protocols.text import author_text
+
+    terms = _compile(file, bytes(16))
+    found = review(terms)
+    if as_json:
+        output.document(
+            "campaign-check",
+            {
+                "title": terms.title,
+                "budget": terms.budget,
+                "cost_max": found.cost_max,
+                "witnesses": found.guarantees.witnesses,
+                "faults": found.guarantees.faults,
+                "clone_gains": [
+                    {
+                        "stage": gain.stage,
+                        "honest_bp": gain.honest_bp,
+                        "clones_bp": gain.clones_bp,
+                    }
+                    for gain in found.clone_gains
+                ],
+                "warnings": [
+                    {
+                        "code": one.code,
+                        "stage": one.stage,
+                        "key": author_text(one.key) if one.key else None,
+                        "value": one.value,
+                    }
+                    for one in found.warnings
+                ],
+            },
+        )
+        return
+    _say_review(terms, found)
+
+
+def _say_review(terms: Terms, found: Any) -> None:
+    from cli.warnings import sentence
+
+    n, f = found.guarantees.witnesses, found.guarantees.faults
+    output.say(
+        terms.title,
+        _("It costs at most {cost}.").format(
+            cost=accounts.money(found.cost_max, terms.unit)
+        ),
+        _(
+            "Witnesses: {n}, of whom {f} may lie or be off. What {safe} of them"
+            " saw in time counts, whatever the sponsor says; what fewer than"
+            " {least} saw never counts."
+        ).format(
+            n=n,
+            f=f,
+            safe=found.guarantees.counts_from,
+            least=found.guarantees.never_below,
+        ),
+    )
+    for witness in terms.witnesses:
+        output.say(f"  {witness.owner or '?'}")
+    for gain in found.clone_gains:
+        output.say(
+            _(
+                "Stage {stage}: who joins again and again under herself gets up to"
+                " {clones:.1f} % of a pool instead of {honest:.1f} %."
+            ).format(
+                stage=gain.stage,
+                clones=gain.clones_bp / 100,
+                honest=gain.honest_bp / 100,
+            )
+        )
+    for warning in found.warnings:
+        output.say(_("Note: {text}").format(text=sentence(warning)), colour="yellow")
+
+
+@frame.command(
+    "publish",
+    _("Publish terms and their tags: from then on they are fixed."),
+    example="p2pnode campaign publish campaign.toml",
+)
+@click.argument("file")
+def publish(file: str, *, as_json: bool) -> None:
+    """Compile, then let the node sign and spread them."""
+    from p2pnode import tag_file
+    from protocols.codec import encode
+    from protocols.terms import TERMS
+
+    terms = _compile(file, os.urandom(16))
+    groups = []
+    for name in _tag_files(file):
+        tags = tag_file.read(name)
+        rows = tuple((tag.entry, tag.serial_keys() or None) for tag in tags.tags)
+        groups.append((tags.group, rows))
+    from protocols.shape import blob, listof, option, row, text
+    from protocols.tags.entry import ENTRY
+
+    shape = listof(row(text(), listof(row(ENTRY, option(listof(blob(32)))))))
+    body = {
+        "terms": encode(TERMS.write(terms)).hex(),
+        "tags": encode(shape.write(tuple(groups))).hex(),
+    }
+    answer = client.call("POST", "/campaigns", body)
+    if as_json:
+        output.as_json(answer)
+        return
+    output.say(
+        _("Published {title}.").format(title=answer["title"]),
+        _("Its id: {id}").format(id=answer["campaign"]),
+        _("Invite people with: p2pnode campaign invite"),
+    )
+
+
+def _compile(file: str, nonce: bytes) -> Terms:
+    from cli.codes import spoken
+    from p2pnode import identity, tag_file, toml_table
+    from p2pnode.terms_file import compile_terms
+
+    me = identity.load_unsealed(home.folder())
+    key = identity.public_author(me)
+    folder = Path(file).parent
+    with spoken():
+        try:
+            data = _beginning(Path(file), toml_table.FILE_MAX)
+        except OSError as error:
+            raise Failure(
+                "no-file",
+                _("{file} cannot be read: {why}.").format(
+                    file=file, why=error.strerror
+                ),
+                _("A terms file."),
+                _("Write one with: p2pnode campaign new {file}").format(file=file),
+                BAD_REQUEST,
+            ) from None
+        return compile_terms(
+            toml_table.decode_text(data, file),
+            network=me.network_id,
+            nonce=nonce,
+            read_file=lambda name: _beginning(folder / name, tag_file.FILE_MAX),
+            sponsor=() if key is None else (key,),
+            file=file,
+        )
+
+
+def _beginning(path: Path, most: int) -> bytes:
+    """The bytes of a plain file, at most one above `most`: a pipe has no end.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, _("it is not a plain file"))
+    with path.open("rb") as file:
+        return file.read(most + 1)
+
+
+def _tag_files(file: str) -> list[Path]:
+    """The tag files that a terms file names."""
+    import tomllib
+
+    from p2pnode.toml_table import decode_text
+
+    path = Path(file)
+    document = tomllib.loads(decode_text(path.read_bytes(), file))
+    return [path.parent / group["file"] for group in document.get("tag_group", [])]
