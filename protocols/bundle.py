@@ -13,10 +13,10 @@ from protocols.errors import ProtocolError, Reason
 from protocols.framing import Deframer, frame
 from protocols.keys import NetworkId, Scope
 from protocols.record import Record, check_signature, decode_record, encode_record
-from protocols.shape import blob, row, text
+from protocols.shape import blob, row, text, uint
 
 FORMAT = "p2pnode.bundle/1"
-_HEADER = row(text(32), blob(16), blob(32))
+_HEADER = row(text(32), blob(16), blob(32), uint())
 
 
 def write_bundle(
@@ -29,8 +29,8 @@ def write_bundle(
         campaign: the campaign id.
         records: records of the campaign and of its witness scope, any order.
     """
-    yield frame(encode([FORMAT, network, campaign]))
     ordered = sorted(records, key=lambda r: (r.scope, r.author, r.seq, r.id))
+    yield frame(encode([FORMAT, network, campaign, len(ordered)]))
     for record in ordered:
         yield frame(encode_record(record))
 
@@ -45,7 +45,7 @@ def read_bundle(chunks: Iterable[bytes]) -> tuple[NetworkId, Scope, list[Record]
         ProtocolError: BAD_BUNDLE with what is wrong, or a record's reason.
     """
     deframer = Deframer()
-    head: tuple[NetworkId, Scope] | None = None
+    head: tuple[NetworkId, Scope, int] | None = None
     records: list[Record] = []
     for chunk in chunks:
         for payload in deframer.feed(chunk):
@@ -55,17 +55,20 @@ def read_bundle(chunks: Iterable[bytes]) -> tuple[NetworkId, Scope, list[Record]
                 records.append(_read_record(payload, head[0]))
     if head is None or deframer.incomplete:
         raise ProtocolError(Reason.BAD_BUNDLE, "the file ends too early")
+    if len(records) != head[2]:
+        said = f"{len(records)} records, {head[2]} announced"
+        raise ProtocolError(Reason.BAD_BUNDLE, said)
     return head[0], head[1], records
 
 
-def _read_header(payload: bytes) -> tuple[NetworkId, Scope]:
+def _read_header(payload: bytes) -> tuple[NetworkId, Scope, int]:
     try:
-        name, network, campaign = _HEADER.read(decode(payload, 256))
+        name, network, campaign, count = _HEADER.read(decode(payload, 256))
     except ProtocolError as error:
         raise ProtocolError(Reason.BAD_BUNDLE, "not a bundle") from error
     if name != FORMAT:
         raise ProtocolError(Reason.BAD_BUNDLE, f"format {name}")
-    return network, campaign
+    return network, campaign, count
 
 
 def _read_record(payload: bytes, network: NetworkId) -> Record:

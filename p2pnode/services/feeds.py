@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -21,7 +21,7 @@ from p2pnode.services.feed_state import FeedState, ScopeState
 from p2pnode.services.intake import Gap, Intake, Refusal
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof, Head, check_fork
-from protocols.keys import AuthorKey, NetworkId, Scope, SigningKey
+from protocols.keys import AuthorKey, NetworkId, RecordId, Scope, SigningKey
 from protocols.limits import RECORD_MAX
 from protocols.record import (
     NO_BACKLINK,
@@ -32,7 +32,7 @@ from protocols.record import (
 )
 
 if TYPE_CHECKING:
-    from p2pnode.ports import Clock, Rng, Store
+    from p2pnode.ports import Clock, Rng, Store, StoreDamaged
     from protocols.claims import Kind
     from protocols.frontier import Frontier
 
@@ -41,6 +41,10 @@ FOLLOWED = "scope/"
 
 STOPPED = "stopped/"
 """Prefix of the state that remembers which own feeds must not be continued."""
+
+
+DAMAGED_MAX: Final = 4_096
+"""Damaged records that are fetched again; with more the disk is lost."""
 
 
 class FeedStopped(Failure):
@@ -128,6 +132,8 @@ class Feeds:
         self._stopped: dict[tuple[Scope, AuthorKey], None] = {}
         self._last_ms: dict[tuple[Scope, AuthorKey], int] = {}
         self._subscribers: list[Subscriber] = []
+        self.damaged: dict[RecordId, Scope] = {}
+        """Records that the disk has changed; neighbours are asked for them."""
 
     async def open(self) -> None:
         """Read what the store holds; also after it was reopened."""
@@ -215,10 +221,11 @@ class Feeds:
             return await self._keep(intake, source)
 
     async def ingest_by_id(self, batch: Sequence[bytes]) -> Report:
-        """Keep records of the other branch of forked feeds; ask for them by id.
+        """Keep records of the other branch of forked feeds, and damaged ones anew.
 
-        They stand in no feed: `store.get` finds them, chains and frontiers do
-        not change. A record of a feed without a fork is refused here.
+        Those of a branch stand in no feed: `store.get` finds them, chains and
+        frontiers do not change. A damaged record is mended in its place. Any
+        other record of a feed without a fork is refused here.
 
         Raises:
             StoreInDoubt, StoreFull: nothing of the batch counts as accepted.
@@ -226,17 +233,29 @@ class Feeds:
         async with self._lock:
             intake = Intake(self.store, self._scopes, self._own)
             found: list[Record] = []
+            mended: list[Record] = []
             for record in self._decoded(batch, intake):
                 try:
-                    self._check_branch(record)
+                    if record.id in self.damaged:
+                        check_signature(record)
+                        mended.append(record)
+                    else:
+                        self._check_branch(record)
+                        found.append(record)
                 except ProtocolError as error:
                     intake.refuse(error, record)
-                else:
-                    found.append(record)
-            if found:
+            if found or mended:
                 with self._committing():
+                    await self.store.append(mended)
                     await self.store.append_branch(found)
-            return Report(accepted=tuple(found), refused=tuple(intake.refused))
+            for record in mended:
+                self.damaged.pop(record.id, None)
+            return Report(accepted=(*found, *mended), refused=tuple(intake.refused))
+
+    def note_damage(self, error: StoreDamaged, scope: Scope) -> None:
+        """Remember a record that the disk has changed, to fetch it again."""
+        if error.record_id is not None and len(self.damaged) < DAMAGED_MAX:
+            self.damaged[error.record_id] = scope
 
     async def publish(
         self,
@@ -346,6 +365,8 @@ class Feeds:
 
     async def _keep(self, intake: Intake, source: object) -> Report:
         """Make durable what was accepted, then show it."""
+        for error, scope in intake.damaged:
+            self.note_damage(error, scope)
         stopped = {
             STOPPED + (scope + author).hex(): b"" for scope, author in intake.stopped
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from p2pnode.services.feed_state import FeedState
+from p2pnode.ports import StoreDamaged
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof, Head, check_next, prove_fork
 from protocols.genesis import check_genesis
@@ -72,6 +73,8 @@ class Intake:
         self.forks: list[ForkProof] = []
         self.gaps: list[Gap] = []
         self.refused: list[Refusal] = []
+        self.damaged: list[tuple[StoreDamaged, Scope]] = []
+        """What of the store could not be read, and where it stands."""
         self.stopped: dict[Feed, None] = {}
         self.states: dict[Feed, FeedState] = {}
         """Where the feeds of this batch will stand."""
@@ -100,6 +103,9 @@ class Intake:
                         break
                 except ProtocolError as error:
                     self.refuse(error, record)
+                    break
+                except StoreDamaged as error:
+                    self.damaged.append((error, record.scope))
                     break
 
     async def add_fork(self, proof: ForkProof) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from p2pnode.failures import NOT_FOUND, Failure
+from p2pnode.ports import StoreDamaged
 from protocols.keys import Scope, SigningKey, witness_scope
 from protocols.settlement.verify import Evidence, find_terms
 from protocols.terms import Terms
@@ -172,10 +173,15 @@ class Library:
         """Everything the store holds of a campaign, and what came meanwhile."""
         meanwhile: list[Record] = []
         self._reading.append(meanwhile)
+        evidence = Evidence()
+        scope = campaign
         try:
-            evidence = Evidence(await self._store.scope_records(campaign))
-            for record in await self._store.scope_records(witness_scope(campaign)):
-                evidence.add(record)
+            for scope in (campaign, witness_scope(campaign)):
+                for record in await self._store.scope_records(scope):
+                    evidence.add(record)
+        except StoreDamaged as error:
+            self._feeds.note_damage(error, scope)
+            raise
         finally:
             self._reading = [one for one in self._reading if one is not meanwhile]
         for record in meanwhile:

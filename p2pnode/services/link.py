@@ -8,12 +8,13 @@ and those are bounded: it lags, and is compared again once it reads.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2pnode.ports import StoreFull, StoreInDoubt, StreamClosed
+from p2pnode.ports import StoreDamaged, StoreFull, StoreInDoubt, StreamClosed
 from protocols.effects import (
     Answered,
     Close,
@@ -30,12 +31,13 @@ from protocols.limits import BATCH_MAX, WANTS_OPEN_MAX
 from protocols.wire import Goodbye
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from p2pnode.ports import PeerId, Seconds, Stream
     from p2pnode.services.feeds import Change, Feeds, Report
     from protocols.effects import Effect
     from protocols.feed import ForkProof
+    from protocols.keys import RecordId, Scope
     from protocols.neighbour import Session
     from protocols.record import Record
     from protocols.wire import Card
@@ -60,6 +62,8 @@ SILENCE_SECONDS_MAX: Final = 120.0
 
 BYE_SECONDS_MAX: Final = 5.0
 """How long the last frames may take."""
+
+log = logging.getLogger(__name__)
 
 
 class Link:
@@ -138,6 +142,7 @@ class Link:
         """Compare all shared scopes again."""
         if self.session.greeted:
             self._queue(self.session.reconcile().frames)
+            self._ask_for_damaged()
 
     async def ping(self, token: bytes) -> Seconds:
         """How long the peer takes to answer; the caller sets a deadline."""
@@ -289,8 +294,7 @@ class Link:
         first = self._work[0]
         if isinstance(first, ServeIds):
             self._work.popleft()
-            found = [await self._feeds.store.get(each) for each in first.ids]
-            mine = [r for r in found if r is not None and r.scope == first.scope]
+            mine = [record async for record in self._named(first)]
             return self.session.found(first.scope, mine).frames
         records: list[Record] = []
         done: list[bytes] = []
@@ -302,6 +306,30 @@ class Link:
             room -= await self._read_range(item, room, records, done)
         return self.session.serve(first.scope, records, done).frames
 
+    async def _named(self, asked: ServeIds) -> AsyncIterator[Record]:
+        """The records that a peer asked for by id, as far as they are here."""
+        for each in asked.ids:
+            try:
+                record = await self._feeds.store.get(each)
+            except StoreDamaged as error:
+                self._damaged(error, asked.scope)
+                continue
+            if record is not None and record.scope == asked.scope:
+                yield record
+
+    def _damaged(self, error: StoreDamaged, scope: Scope) -> None:
+        """Ask this peer for a record that our disk has changed."""
+        log.warning("%s", error)
+        self._feeds.note_damage(error, scope)
+        self._ask_for_damaged()
+
+    def _ask_for_damaged(self) -> None:
+        wanted: dict[Scope, list[RecordId]] = {}
+        for record_id, scope in self._feeds.damaged.items():
+            wanted.setdefault(scope, []).append(record_id)
+        for scope, ids in wanted.items():
+            self._queue(self.session.want_ids(scope, ids).frames)
+
     async def _read_range(
         self, item: Serve, room: int, records: list[Record], done: list[bytes]
     ) -> int:
@@ -311,9 +339,12 @@ class Link:
         stop = min(item.stop, 0 if head is None else head.seq + 1)
         found: list[Record] = []
         if item.start < stop:
-            found = await self._feeds.store.feed(
-                item.scope, item.author, item.start, stop, room
-            )
+            try:
+                found = await self._feeds.store.feed(
+                    item.scope, item.author, item.start, stop, room
+                )
+            except StoreDamaged as error:
+                self._damaged(error, item.scope)
         records.extend(found)
         if found and found[-1].seq + 1 < stop:
             self._work.append(_rest(item, found[-1].seq + 1))

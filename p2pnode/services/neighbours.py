@@ -283,7 +283,9 @@ class Neighbours:
         address = peer.addresses[peer.turn % len(peer.addresses)]
         try:
             stream = await self._network.dial(address)
-        except Unreachable as error:
+        except Exception as error:  # noqa: BLE001 - no address may end the node
+            if not isinstance(error, Unreachable):
+                log.warning("dialling %s: %r", address, error)
             now = trio.current_time()
             self.peers.failed(peer, str(error), now, fault=False)
             return

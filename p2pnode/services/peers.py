@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from protocols.codec import decode, encode
+from protocols.errors import ProtocolError
 from protocols.limits import ADDRESS_MAX, ADDRESSES_MAX
 from protocols.shape import flag, listof, struct, text, uint
 
@@ -28,6 +30,8 @@ BACK_OFF_SECONDS_MAX: Final = 600.0
 
 FAULT_FAILURES: Final = 6
 """A peer that broke a rule waits as after so many failures."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,8 +84,12 @@ class PeerTable:
 
     async def open(self) -> None:
         """Read the table."""
-        for data in (await self._store.state(PEER)).values():
-            peer = _FORMAT.read(decode(data, 65_536))
+        for name, data in (await self._store.state(PEER)).items():
+            try:
+                peer = _FORMAT.read(decode(data, 65_536))
+            except ProtocolError as error:
+                log.warning("forgetting %s: %s", name, error)
+                continue
             self._peers[peer.peer] = peer
 
     async def save(self) -> None:
@@ -91,8 +99,14 @@ class PeerTable:
         for name in changed:
             peer = self._peers.get(name)
             state[PEER + name] = encode(_FORMAT.write(peer)) if peer else None
-        if state:
-            await self._store.append((), state=state)
+        saved = False
+        try:
+            if state:
+                await self._store.append((), state=state)
+            saved = True
+        finally:
+            if not saved:
+                self._changed = {**changed, **self._changed}
 
     def all(self) -> list[Peer]:
         """Every known peer, by id."""

@@ -23,7 +23,7 @@ WORLD = balloon_world(balloons=2, budget=800_000)
 WORLD.finish_round(1)
 WORLD.close(1)
 WHOLE = b"".join(write_bundle(NETWORK, WORLD.scope, WORLD.records))
-HEADER = frame(encode([FORMAT, NETWORK, WORLD.scope]))
+HEADER = frame(encode([FORMAT, NETWORK, WORLD.scope, len(WORLD.records)]))
 
 
 def refused(data):
@@ -51,9 +51,13 @@ FORGED = encode_record(replace(WORLD.records[0], signature=Signature(bytes(64)))
 BROKEN = {
     "nothing": (b"", Reason.BAD_BUNDLE),
     "cut short": (WHOLE[:-1], Reason.BAD_BUNDLE),
+    "cut between two records": (
+        HEADER + b"".join(frame(encode_record(r)) for r in WORLD.records[:-1]),
+        Reason.BAD_BUNDLE,
+    ),
     "no header": (WHOLE[len(HEADER) :], Reason.BAD_BUNDLE),
     "another format": (
-        frame(encode(["p2pnode.bundle/2", NETWORK, WORLD.scope])),
+        frame(encode(["p2pnode.bundle/2", NETWORK, WORLD.scope, 1])),
         Reason.BAD_BUNDLE,
     ),
     "a frame of nothing": (HEADER + bytes(4), Reason.FRAME_SIZE),
@@ -61,7 +65,7 @@ BROKEN = {
     "no record": (HEADER + frame(b"\xc0"), Reason.BAD_SHAPE),
     "a forged record": (HEADER + frame(FORGED), Reason.BAD_SIGNATURE),
     "another network": (
-        frame(encode([FORMAT, network_id("other"), WORLD.scope])) + frame(RECORD),
+        frame(encode([FORMAT, network_id("other"), WORLD.scope, 1])) + frame(RECORD),
         Reason.WRONG_NETWORK,
     ),
 }
