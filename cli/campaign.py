@@ -65,9 +65,11 @@ def show(campaign: str, *, as_json: bool) -> None:
         _("{records} records of {feeds} people and shops").format(**answer),
     )
     stages = [
-        (stage["id"], stage["acts"], stage["accepted"]) for stage in answer["stages"]
+        (stage["id"], _worth(stage["reward"], unit), stage["acts"], stage["accepted"])
+        for stage in answer["stages"]
     ]
-    output.say(*output.table((_("stage"), _("acts here"), _("accepted")), stages))
+    header = (_("stage"), _("an act is worth"), _("acts here"), _("accepted"))
+    output.say(*output.table(header, stages))
     first = (answer["next_round"] or len(answer["rounds"])) - 1
     shown = answer["rounds"][first : first + ROUNDS_SHOWN]
     for number, one in enumerate(shown, first + 1):
@@ -92,6 +94,16 @@ def show(campaign: str, *, as_json: bool) -> None:
                 round=answer["next_round"], owners=", ".join(answer["waits_for"])
             )
         )
+
+
+def _worth(reward: client.Document | None, unit: str) -> str:
+    """What an act earns, and the rule that shares it."""
+    if reward is None:
+        return "-"
+    amount = accounts.money(reward["amount"], unit)
+    if reward["percent_bp"]:
+        amount = f"{reward['percent_bp'] / 100:g} %"
+    return f"{amount} ({reward['rule']})"
 
 
 @frame.command(

@@ -39,11 +39,11 @@ from protocols.shape import (
     Shape,
     ascending,
     blob,
+    checked,
     flag,
     listof,
     option,
     row,
-    rule,
     struct,
     text,
     uint,
@@ -388,7 +388,7 @@ CLAIMS: dict[Kind, Shape[Any]] = {
         Seen,
         salt=SALT,
         final=option(uint(ROUNDS_MAX, 1)),
-        heads=rule(
+        heads=checked(
             listof(HEAD, HEADS_MAX),
             lambda heads: (
                 None
@@ -419,7 +419,8 @@ CLAIMS: dict[Kind, Shape[Any]] = {
     ),
     Kind.DISPUTE: struct(Dispute, salt=SALT, close=_ID, statement_root=_ROOT),
 }
-"""The shape of every kind whose claim is read. Kind 15 and 21..63: see below."""
+"""The shape of every kind whose claim is read; of the others (`net` and the
+reserved kinds) only the salt is checked."""
 
 
 def read_claim(kind: int, data: bytes) -> Any:

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     NOT_ADMITTED = "not-admitted"
     ERASED = "erased"
     UNKNOWN_STAGE = "unknown-stage"
+    NOT_MATURE = "not-mature"
     UNKNOWN_TAG = "unknown-tag"
     STAGE_WINDOW = "stage-window"
     GRADE = "grade"
@@ -73,7 +74,6 @@ class Reason(StrEnum):
     DAY = "day"
     MERCHANT_CAP = "merchant-cap"
     BUDGET = "budget"
-    NOT_MATURE = "not-mature"
 
     # 0009 closes
     INCOMPLETE = "incomplete"

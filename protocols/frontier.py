@@ -18,7 +18,6 @@ from protocols.keys import AuthorKey, RecordId, tagged_hash
 NOTHING = bytes(32)
 """The hash of a prefix without feeds."""
 
-PATH_SIZE = 64
 """Hex digits of a path."""
 
 

@@ -14,7 +14,7 @@ from protocols.errors import ProtocolError, Reason
 from protocols.join import INVITE, Invite, invite_value
 from protocols.keys import Seed, Signature, SigningKey, verify_value
 from protocols.limits import NAME_MAX
-from protocols.shape import Shape, blob, listof, rule, struct, text, uint
+from protocols.shape import Shape, blob, checked, listof, struct, text, uint
 from protocols.text import Letter, decode_link, encode_link
 
 VERSION: Final = 1
@@ -47,7 +47,7 @@ INVITE_LINK: Shape[InviteLink] = struct(
     secret=blob(32),
     title=text(NAME_MAX),
     addresses=listof(
-        rule(text(NAME_MAX), lambda a: None if a.startswith("/") else "a multiaddr"),
+        checked(text(NAME_MAX), lambda a: None if a.startswith("/") else "a multiaddr"),
         ADDRESSES_MAX,
     ),
 )

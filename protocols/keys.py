@@ -38,7 +38,6 @@ Seed = NewType("Seed", bytes)
 """32 secret bytes from which a signing key is made."""
 
 PREFIX = b"p2pnode/1/"
-ZERO32 = bytes(32)
 
 
 def preimage(tag: str, data: bytes) -> bytes:

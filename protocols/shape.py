@@ -134,11 +134,6 @@ def struct(build: Callable[..., T], **fields: Shape[Any]) -> Shape[T]:
     return Shape(name, read, write)
 
 
-def pair(first: Shape[Any], second: Shape[Any]) -> Shape[tuple[Any, Any]]:
-    """An array of two."""
-    return row(first, second)
-
-
 def row(*shapes: Shape[Any]) -> Shape[Any]:
     """An array with one shape per position, read into a tuple."""
     name = f"[{', '.join(shape.name for shape in shapes)}]"
@@ -174,7 +169,7 @@ def choice(name: str, table: Mapping[int, Shape[Any]]) -> Shape[Any]:
     return Shape(name, read, write)
 
 
-def rule(shape: Shape[T], check: Callable[[T], str | None]) -> Shape[T]:
+def checked(shape: Shape[T], check: Callable[[T], str | None]) -> Shape[T]:
     """`shape` with a further check that returns what is wrong, or None."""
 
     def read(value: Value) -> T:
@@ -196,4 +191,4 @@ def ascending(shape: Shape[tuple[T, ...]]) -> Shape[tuple[T, ...]]:
                 return "not strictly ascending"
         return None
 
-    return rule(shape, check)
+    return checked(shape, check)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import ClassVar
 
-from protocols.codec import Value
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import AuthorKey, NetworkId, Scope, tagged_hash
 from protocols.limits import (
@@ -565,8 +564,3 @@ def _stage_wrongs(index: int, stage: Stage) -> list[tuple[str, bool]]:
             ),
         ]
     return found
-
-
-def terms_value(terms: Terms) -> Value:
-    """The canonical array of terms."""
-    return TERMS.write(terms)

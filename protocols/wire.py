@@ -37,10 +37,10 @@ from protocols.limits import (
 from protocols.shape import (
     Shape,
     blob,
+    checked,
     choice,
     flag,
     listof,
-    rule,
     struct,
     text,
     uint,
@@ -353,10 +353,10 @@ _SCOPE = blob(32)
 _HANDLE = blob(8)
 _SEQ = uint(INT_MAX - 1)
 _RECORDS = listof(blob(1, RECORD_MAX), BATCH_RECORDS_MAX)
-_HASHES = rule(listof(blob(16), SHARED_MAX), _rising)
-_PATH = rule(text(PREFIX_MAX), _hex)
-_INNER = rule(text(PREFIX_MAX - 1), _hex)
-_NODE = rule(
+_HASHES = checked(listof(blob(16), SHARED_MAX), _rising)
+_PATH = checked(text(PREFIX_MAX), _hex)
+_INNER = checked(text(PREFIX_MAX - 1), _hex)
+_NODE = checked(
     struct(
         Node,
         prefix=_INNER,
@@ -371,7 +371,7 @@ _BUCKET = struct(
     rows=listof(struct(Row, name=blob(12), seq=_SEQ, forked=flag()), BUCKET_MAX),
 )
 _HEAD = struct(HeadRow, feed=_HANDLE, seq=_SEQ, forked=flag())
-_RANGE = rule(
+_RANGE = checked(
     struct(Range, feed=_HANDLE, start=_SEQ, stop=uint()),
     lambda item: None if item.start < item.stop else "an empty range",
 )
@@ -387,7 +387,7 @@ _CARD = struct(
     peer=text(ADDRESS_MAX),
     addresses=listof(text(ADDRESS_MAX), ADDRESSES_MAX),
     time_ms=uint(),
-    signature=rule(
+    signature=checked(
         blob(0, 64), lambda item: None if len(item) in (0, 64) else "not 0 or 64"
     ),
 )
@@ -403,7 +403,7 @@ FRAMES: dict[int, Shape[Any]] = {
         card=_CARD,
     ),
     Scopes.tag: struct(Scopes, scopes=_HASHES),
-    Compare.tag: rule(
+    Compare.tag: checked(
         struct(
             Compare,
             scope=_SCOPE,
@@ -422,7 +422,7 @@ FRAMES: dict[int, Shape[Any]] = {
         Records, scope=_SCOPE, records=_RECORDS, done=listof(_HANDLE, WANTS_OPEN_MAX)
     ),
     WantIds.tag: struct(
-        WantIds, scope=_SCOPE, ids=rule(listof(blob(32), WANT_IDS_MAX, 1), _rising)
+        WantIds, scope=_SCOPE, ids=checked(listof(blob(32), WANT_IDS_MAX, 1), _rising)
     ),
     Found.tag: struct(Found, scope=_SCOPE, records=_RECORDS),
     Push.tag: struct(Push, scope=_SCOPE, records=_RECORDS),

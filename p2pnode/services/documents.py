@@ -15,6 +15,7 @@ from protocols.join import Continue, Join
 from protocols.keys import AuthorKey, witness_scope
 from protocols.settlement.voucher import voucher_text
 from protocols.tags.entry import tag_id
+from protocols.terms import Act, Role, Stage
 from protocols.text import author_text, campaign_text, tag_text
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ def campaign(view: View, verified: Verified, me: AuthorKey | None) -> Document:
         "stages": [
             {
                 "id": stage.id,
+                "act": Act(stage.act).name.lower(),
+                "grade": stage.grade,
+                "reward": _reward(stage),
                 "accepted": _accepted(settlement, index),
                 "acts": _acts(view, index),
             }
@@ -91,8 +95,9 @@ def _role(view: View, me: AuthorKey | None) -> str:
         return "sponsor"
     if any(me == w.key for w in view.terms.witnesses):
         return "witness"
-    if view.terms.party(me) is not None:
-        return "merchant"
+    party = view.terms.party(me)
+    if party is not None:
+        return str(Role(party.role & -party.role).name).lower()
     return "payee" if me == view.terms.residue.key else "participant"
 
 
@@ -106,9 +111,25 @@ def _acts(view: View, index: int) -> int:
     """Acts of a stage that are here, counted or not."""
     found = 0
     for record in view.evidence.by_id.values():
-        if record.kind in (Kind.SCAN, Kind.OUTCOME) and record.claim_bytes is not None:
+        if record.kind == Act.JOIN:
+            found += view.terms.stages[index].act == Act.JOIN
+        elif record.kind in set(Act) and record.claim_bytes is not None:
             found += record.claim().stage == index
     return found
+
+
+def _reward(stage: Stage) -> Document | None:
+    """What one accepted act is worth, and by which rule it is shared."""
+    reward = stage.reward
+    if reward is None:
+        return None
+    return {
+        "rule": type(reward.rule).__name__.lower(),
+        "amount": reward.amount,
+        "percent_bp": reward.percent_bp,
+        "host_bp": reward.host_bp,
+        "back_bp": reward.back_bp,
+    }
 
 
 def close(report: CloseReport) -> Document:

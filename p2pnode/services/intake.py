@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from p2pnode.services.feed_state import FeedState
 from p2pnode.ports import StoreDamaged
+from p2pnode.services.feed_state import FeedState
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof, Head, check_next, prove_fork
 from protocols.genesis import check_genesis

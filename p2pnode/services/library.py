@@ -16,7 +16,7 @@ from p2pnode.ports import StoreDamaged
 from protocols.keys import Scope, SigningKey, witness_scope
 from protocols.settlement.verify import Evidence, find_terms
 from protocols.terms import Terms
-from protocols.text import campaign_text, read_campaign
+from protocols.text import campaign_text
 
 if TYPE_CHECKING:
     from p2pnode.identity import Identity
@@ -234,12 +234,3 @@ class Library:
             campaign = self._watched.get(record.scope)
             if campaign in self._views:
                 self._views[campaign].evidence.add(record)
-
-
-def parse_campaign(text: str) -> Scope:
-    """Read a full campaign id.
-
-    Raises:
-        ProtocolError: BAD_CODE.
-    """
-    return read_campaign(text.strip())

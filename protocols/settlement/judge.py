@@ -67,7 +67,7 @@ class Grant:
 
 @dataclass(slots=True, kw_only=True)
 class Ledger:
-    """What the grants so far use up. Only `grant` writes it."""
+    """What the grants so far use up. Only `Judge` writes it."""
 
     budget_left: int
     grants: dict[RecordId, Grant] = field(default_factory=dict)
@@ -276,10 +276,9 @@ class Judge:
     def _after(self, act: ActFacts, stage: Stage) -> Reason | None:
         assert act.person is not None
         for needed in stage.after:
-            index = self.ledger.by_inviter if needed.by_invitee else None
-            done = (self.ledger.by_person if index is None else index).get(
-                (act.person.root, needed.stage), []
-            )
+            ledger = self.ledger
+            grants = ledger.by_inviter if needed.by_invitee else ledger.by_person
+            done = grants.get((act.person.root, needed.stage), [])
             if not any(grant.act.item.order < act.item.order for grant in done):
                 return Reason.AFTER
         return None

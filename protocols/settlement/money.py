@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from protocols.keys import AuthorKey
 from protocols.settlement.admission import Person
-from protocols.settlement.rules import shares
+from protocols.settlement.rules import share
 from protocols.terms import Limits, Reward
 
 BP = 10_000
@@ -93,17 +93,15 @@ def split(
             )
         )
     rest = granted - to_host - back
-    unpaid = len(chain) - (limits.paid_levels or len(chain))
-    for level, (member, part) in enumerate(
-        zip(chain, shares(reward.rule, len(chain)), strict=True), 1
-    ):
+    for distance, member in enumerate(chain[::-1][: limits.paid_levels or None]):
+        part = share(reward.rule, distance)
         amount = rest * part.numerator // part.denominator
-        if level > unpaid and amount:
+        if amount:
             found.append(
                 Share(
                     payee=member.root,
                     why=Why.CHAIN,
-                    level=level,
+                    level=len(chain) - distance,
                     amount=amount,
                     withheld=Why.CHAIN in withheld and member is actor,
                 )

@@ -1,41 +1,34 @@
 """Reward rules: how one pool is shared along the actor's chain. Spec 0008 §7.
 
 A rule gives each member an exact share of the pool; floors and remainders are
-`money`'s. Member 1 is nearest the sponsor, member n did the act.
+`money`'s. Both rules paid so far look only at how far a member stands above
+the actor, so a longer chain changes nobody's share.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import lru_cache
 
 from protocols.errors import ProtocolError, Reason
-from protocols.limits import CHAIN_MAX
 from protocols.terms import Flat, Halving, Rule
 
 
-@lru_cache(maxsize=CHAIN_MAX)
-def shares(rule: Rule, members: int) -> tuple[Fraction, ...]:
-    """The exact shares of a pool of 1, for members 1..n in this order.
+def share(rule: Rule, distance: int) -> Fraction:
+    """The exact share of a pool of 1 for one member of the chain.
 
-    They add up to at most 1.
+    Over all distances from 0 the shares add up to at most 1.
 
     Args:
         rule: the stage's rule.
-        members: n, the persons in the actor's chain, at least 1.
+        distance: 0 for the actor, 1 for her inviter, and so on up.
 
     Raises:
         ProtocolError: BAD_TERMS for a rule that is reserved but not yet paid.
     """
     match rule:
         case Flat():
-            return (*(Fraction(0) for _ in range(members - 1)), Fraction(1))
+            return Fraction(distance == 0)
         case Halving():
-            return tuple(Fraction(1, 2**k) for k in range(members, 0, -1))
+            return Fraction(1, 2 ** (distance + 1))
         case _:
             raise ProtocolError(Reason.BAD_TERMS, f"rule {rule.tag} is reserved")
-
-
-def is_paid(rule: Rule) -> bool:
-    """Whether this version settles the rule."""
-    return isinstance(rule, Flat | Halving)

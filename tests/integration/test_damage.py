@@ -88,9 +88,9 @@ async def test_a_changed_record_is_mended_by_a_neighbour(tmp_path: Path) -> None
             await live(world, nursery, "hurt", hurt)
             await live(world, nursery, "newcomer", newcomer)
             await live(world, nursery, "whole", whole)
-            while len(await newcomer.scope_records(SCOPE)) < 5:
+            while len(await newcomer.scope_records(SCOPE)) < 5:  # noqa: ASYNC110
                 await trio.sleep(0.05)
-            while await _is_damaged(hurt, records[2].id):
+            while await _is_damaged(hurt, records[2].id):  # noqa: ASYNC110
                 await trio.sleep(0.05)
             nursery.cancel_scope.cancel()
     assert await hurt.get(records[2].id) == records[2]
