@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,7 +102,7 @@ class Books:
 
         Raises:
             Failure: `not-the-sponsor`, `already-closed`, `waits-for-finals`,
-                `incomplete`.
+                `incomplete`, `no-such-round`, `campaign-ended`.
         """
         key = self._library.identity.author_key
         if key is None or key.author not in view.terms.sponsor:
@@ -113,7 +112,15 @@ class Books:
                 cure="See what the evidence says with: p2pnode campaign verify",
             )
         before, previous = _chain(view)
-        number = number or self._closable(view, before)
+        if previous is not None and previous.claim().last:
+            raise Failure(
+                "campaign-ended",
+                "Round {round} was the last close of this campaign.",
+                cure="Nothing is left to close.",
+                round=previous.claim().round,
+            )
+        if number is None:
+            number = _next_round(view, before[-1].round if before else 0)
         if number > len(view.terms.rounds):
             raise Failure(
                 "no-such-round",
@@ -149,15 +156,6 @@ class Books:
         drafts.append(Draft(kind=Kind.CLOSE, claim=claim))
         records = await self._feeds.publish_many(key, view.campaign, drafts)
         return records[-1]
-
-    def _closable(self, view: View, before: Sequence[Declared]) -> int:
-        done = before[-1].round if before else 0
-        for number in range(len(view.terms.rounds), done, -1):
-            if len(finals_at_hand(view.terms, number, view.evidence)) >= (
-                view.terms.quorum
-            ):
-                return number
-        return min(done + 1, len(view.terms.rounds))
 
     def _incomplete(self, view: View, number: int, error: Incomplete) -> Failure:
         silent = _silent(view, number)
@@ -236,22 +234,23 @@ def verify(view: View) -> Verified:
     closed = [report.claim.round for report in reports]
     done = max(closed, default=0)
     ended = any(report.claim.last for report in reports)
-    number = None if ended or done == len(view.terms.rounds) else done + 1
+    number = None
     unclosed: Closing | None = None
     waits: tuple[str, ...] = ()
-    if number is not None:
-        number = _latest_with_finals(view, number)
+    if not ended and done < len(view.terms.rounds):
+        number = _next_round(view, done)
         unclosed, waits = _unclosed(view, number)
     return Verified(
         reports=reports, unclosed=unclosed, waits_for=waits, next_round=number
     )
 
 
-def _latest_with_finals(view: View, first: int) -> int:
-    for number in range(len(view.terms.rounds), first, -1):
+def _next_round(view: View, done: int) -> int:
+    """The latest round after `done` whose finals are here, else the next."""
+    for number in range(len(view.terms.rounds), done, -1):
         if len(finals_at_hand(view.terms, number, view.evidence)) >= view.terms.quorum:
             return number
-    return first
+    return min(done + 1, len(view.terms.rounds))
 
 
 def _unclosed(view: View, number: int) -> tuple[Closing | None, tuple[str, ...]]:
@@ -260,7 +259,7 @@ def _unclosed(view: View, number: int) -> tuple[Closing | None, tuple[str, ...]]
         return declare(view.terms, number, before, view.evidence), ()
     except Incomplete:
         return None, tuple(_silent(view, number))
-    except ProtocolError:
+    except (ProtocolError, Failure):
         return None, ()
 
 

@@ -150,6 +150,9 @@ async def test_publish_invite_join_scan_witness_close_claim() -> None:
     clock.ms = (await sponsor.view()).terms.rounds[0].final_from
     await sponsor.witness.tend(await sponsor.view())
     await sponsor.books.close(await sponsor.view())
+    with pytest.raises(Failure) as caught:
+        await sponsor.books.close(await sponsor.view(), 2)
+    assert caught.value.reason == "waits-for-finals"
     await carry(sponsor, alice)
     view = await alice.view()
     (report,) = alice.books.verify(view).reports
