@@ -103,7 +103,10 @@ def show_statement(statement: Document | None, unit: str) -> None:
 
 
 def show_verification(answer: Document) -> None:
-    """Print what a verification found."""
+    """Print which campaign it is, whose, and what a verification found."""
+    output.say(answer["title"], _("id {id}").format(id=answer["campaign"]))
+    for key in answer.get("sponsor", ()):  # a node of an older version tells none
+        output.say(_("sponsor {key}").format(key=key))
     for close in answer["closes"]:
         output.say(
             _("Round {round}: statement {statement}, cut {cut}.").format(**close)
@@ -154,7 +157,8 @@ def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -
             )
         )
     for person in answer["people"]:
-        if person["refused"]:
+        asked = answer["person"] in (None, person["author"], person["payee"])
+        if person["refused"] and asked:
             output.say(
                 _("Not admitted: {person}: {why}").format(
                     person=_name(known, person["author"]), why=reason(person["refused"])

@@ -108,7 +108,7 @@ def _worth(reward: client.Document | None, unit: str) -> str:
 
 @frame.command(
     "join",
-    _("Join a campaign by an invite link, or by a picture of its code."),
+    _("Join a campaign by an invite link, a picture of its code, or - for stdin."),
     example="p2pnode campaign join P2PNODE:I/...",
 )
 @click.argument("link")
@@ -116,7 +116,8 @@ def join(link: str, *, as_json: bool) -> None:
     """Sign the join; it reaches the others when a neighbour is there."""
     from cli.codes import read_argument
 
-    answer = client.call("POST", "/campaigns/join", {"link": read_argument(link)[0]})
+    text = read_argument(client.told(link))[0]
+    answer = client.call("POST", "/campaigns/join", {"link": text})
     if as_json:
         output.as_json(answer)
         return
@@ -158,11 +159,16 @@ def follow(campaign: str, *, as_json: bool) -> None:
 @click.option("--picture", default="", help=_("Also draw it as a PNG file."))
 def invite(campaign: str, uses: int, picture: str, *, as_json: bool) -> None:
     """Print the link once; it holds a secret."""
+    from cli.codes import spoken
+    from p2pnode import pictures
+
+    if picture:
+        with spoken():
+            pictures.check_new(Path(picture))
     answer = client.call("POST", client.campaign(campaign, "invite"), {"uses": uses})
     if picture:
-        from p2pnode import pictures
-
-        pictures.draw(answer["link"], Path(picture), (answer["title"],))
+        with spoken():
+            pictures.draw(answer["link"], Path(picture), (answer["title"],))
     if as_json:
         output.as_json(answer)
         return

@@ -67,6 +67,15 @@ def close(campaign: str, number: int | None, *, as_json: bool) -> None:
         return
     output.say(_("Closed round {round}.").format(round=answer["closes"][-1]["round"]))
     accounts.show_statement(answer["statement"], answer["unit"])
+    if answer["next_round"]:
+        shown = client.call("GET", client.campaign(campaign))
+        later = shown["rounds"][answer["next_round"] - 1]["final_from"]
+        output.say(
+            _(
+                "The campaign goes on: what was seen later counts in round {round}."
+                " Close again after {time}."
+            ).format(round=answer["next_round"], time=accounts.moment(later))
+        )
 
 
 @frame.command(
@@ -78,7 +87,7 @@ def close(campaign: str, number: int | None, *, as_json: bool) -> None:
 def verify(what: str, *, as_json: bool) -> None:
     """Ask the node, or read a bundle with no node and no network."""
     if _is_file(what):
-        answer = _verify_file(Path(what))
+        answer = verify_file(Path(what))
     else:
         answer = client.call("GET", client.campaign(what, "verify"))
     if as_json:
@@ -119,14 +128,22 @@ def _is_file(what: str) -> bool:
     return False
 
 
-def _verify_file(path: Path) -> dict[str, Any]:
+def verify_file(path: Path) -> dict[str, Any]:
+    """What a bundle proves, with no node and no network."""
     from p2pnode.services import closing, documents
 
-    view = _open_bundle(path)
+    view = open_bundle(path)
     return documents.verification(view, closing.verify(view))
 
 
-def _open_bundle(path: Path) -> Any:
+def open_bundle(path: Path) -> Any:
+    """Read a bundle into a view of its campaign.
+
+    Raises:
+        Failure: `bundle-too-large` or `bad-bundle`.
+        ProtocolError: it is none, or a record in it is damaged.
+        OSError: it cannot be read.
+    """
     from p2pnode.services.library import View
     from protocols.bundle import read_bundle
     from protocols.settlement.verify import Evidence, find_terms
@@ -181,7 +198,7 @@ def _explain_file(path: Path, person: str) -> dict[str, Any]:
     from p2pnode.services import closing, documents
     from protocols.text import read_author
 
-    view = _open_bundle(path)
+    view = open_bundle(path)
     key = read_author(person) if person else None
     return documents.explanation(view, closing.verify(view), key)
 

@@ -20,12 +20,17 @@ from cli.i18n import _
 @click.option("--picture", default="", help=_("Also draw it as a PNG file."))
 def command(campaign: str, merchant: str, picture: str, *, as_json: bool) -> None:
     """Print the code; it is good once."""
+    from cli.codes import spoken
+    from p2pnode import pictures
+
     body = {"merchant": merchant}
+    if picture:
+        with spoken():
+            pictures.check_new(Path(picture))
     answer = client.call("POST", client.campaign(campaign, "card"), body)
     if picture:
-        from p2pnode import pictures
-
-        pictures.draw(answer["code"], Path(picture))
+        with spoken():
+            pictures.draw(answer["code"], Path(picture))
     if as_json:
         output.as_json(answer)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import sys
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ ANSWER_MAX: Final = 64 * 2**20
 
 ID_MAX: Final = 90
 """Characters of a campaign id."""
+
+TOLD_MAX: Final = 1 << 14
+"""Bytes of a link, code or voucher on standard input; a QR code holds 4,296."""
 
 CHUNK: Final = 1 << 16
 """Bytes that are read at once of an answer that goes to a file."""
@@ -43,10 +47,15 @@ class Door:
 def door(data: Path) -> Door:
     """Read where the node of the folder `data` listens.
 
+    Nobody is told anything unless a node holds the folder's lock: whoever
+    listens on a killed node's port would learn its token and our secrets.
+
     Raises:
         Failure: `no-daemon`, because no node runs there.
     """
     try:
+        if not folder.owned(data):
+            raise _no_daemon(data)
         document = json.loads(folder.api_file(data).read_bytes())
         if document["format"] != folder.API_FORMAT:
             raise _other_version()
@@ -61,6 +70,15 @@ def door(data: Path) -> Door:
     if not (plain and 0 < found.port < 65_536):
         raise _no_daemon(data)
     return found
+
+
+def told(argument: str) -> str:
+    """The argument, or for `-` the text on standard input, which no `ps` shows."""
+    if argument != "-":
+        return argument
+    source = getattr(sys.stdin, "buffer", None)  # None: closed before we began
+    raw: bytes = source.read(TOLD_MAX) if source else b""
+    return raw.decode("utf-8", "replace").replace("\0", " ").strip()
 
 
 def campaign(name: str, verb: str = "", **query: str) -> str:

@@ -516,7 +516,7 @@ def command(*, nodes: int, keep: bool, as_json: bool) -> None:
         _("The evidence is in {file}: check it yourself with").format(
             file=result["bundle"]
         ),
-        f"  p2pnode campaign verify {result['bundle']}",
+        f"  {sys.argv[0]} campaign verify {result['bundle']}",
     )
 
 

@@ -153,13 +153,20 @@ def _disk(data: Path) -> Iterator[Finding]:
 
 def _daemon(data: Path) -> Iterator[Finding]:
     try:
-        client.call("GET", "/status", data=data)
+        facts = client.call("GET", "/status", data=data)
     except Failure as failure:
         yield Finding(
             check="node", level="warn", text=failure.message, cure=failure.cure
         )
     else:
         yield Finding(check="node", level="ok", text=_("The node is running."))
+        if facts.get("campaigns") and not facts.get("neighbours"):
+            yield Finding(
+                check="neighbours",
+                level="warn",
+                text=_("No neighbour is connected: nothing comes in or goes out."),
+                cure=_("Ask one for its address: p2pnode status, then: peer add"),
+            )
 
 
 CHECKS: Final[tuple[Callable[[Path], Iterator[Finding]], ...]] = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from cli import client, frame, output
@@ -12,6 +14,10 @@ command = frame.group(
     _("Add, list, ping and block neighbours."),
     example="p2pnode peer add /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW...",
 )
+
+LOOKS = 12
+LOOK_S = 0.25
+"""How often and how far apart a new peer is looked at."""
 
 PEER = click.argument("peer", metavar=_("PEER"))
 
@@ -26,7 +32,27 @@ PEER = click.argument("peer", metavar=_("PEER"))
 def add(address: str, *, as_json: bool) -> None:
     """Add one address, as the other node prints it when it starts."""
     answer = client.call("POST", "/peers", {"address": address})
-    _print(answer, _("Added {peer}.").format(peer=address), as_json=as_json)
+    peer = address.rpartition("/p2p/")[2]
+    entry = _when_connected(peer)
+    if entry.get("connected"):
+        text = _("Connected to {peer}.").format(peer=peer)
+    else:
+        text = _("Noted, but {peer} does not answer yet: {why}").format(
+            peer=peer, why=entry.get("error") or _("still trying")
+        )
+    _print({**answer, "connected": bool(entry.get("connected"))}, text, as_json=as_json)
+
+
+def _when_connected(peer: str) -> client.Document:
+    """Look a few times whether a peer that was just added is connected."""
+    entry: client.Document = {}
+    for _look in range(LOOKS):
+        known = client.call("GET", "/peers").get("peers", [])
+        entry = next((each for each in known if each.get("peer") == peer), {})
+        if entry.get("connected") or entry.get("error"):
+            break
+        time.sleep(LOOK_S)
+    return entry
 
 
 @frame.command(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cli import accounts, client, frame, output
+from cli import accounts, campaign_proofs, client, frame, output
 from cli.i18n import _
 from p2pnode.failures import UNVERIFIED, Failure
+
+if TYPE_CHECKING:
+    from protocols.claims import Close
+    from protocols.settlement.voucher import Voucher
 
 command = frame.group(
     "reward", _("List and claim rewards."), example="p2pnode reward list"
@@ -57,14 +62,22 @@ def list_(*, as_json: bool) -> None:
 @click.option("--out", default="", help=_("Write it as a file: .png or text."))
 def claim(campaign: str, out: str, *, as_json: bool) -> None:
     """Print the voucher: it proves itself to anybody."""
+    from cli.codes import spoken
+    from p2pnode import pictures
+
+    if out:
+        with spoken():
+            pictures.check_new(Path(out))
     answer = client.call("POST", client.campaign(campaign, "claim"), {})
     amount = accounts.money(answer["amount"], answer["unit"])
-    if out.lower().endswith(".png"):
-        from p2pnode import pictures
-
-        pictures.draw(answer["voucher"], Path(out), (answer["title"], amount))
-    elif out:
-        Path(out).write_text(answer["voucher"] + "\n", encoding="ascii")
+    if out:
+        with spoken():
+            if out.lower().endswith(".png"):
+                caption = (answer["title"], amount)
+                pictures.draw(answer["voucher"], Path(out), caption)
+            else:
+                text = f"{answer['voucher']}\n".encode("ascii")
+                pictures.write_private(Path(out), text)
     if as_json:
         output.as_json(answer)
         return
@@ -82,20 +95,84 @@ def claim(campaign: str, out: str, *, as_json: bool) -> None:
 
 @frame.command(
     "check",
-    _("Check a voucher: is it signed, does the close hold this line?"),
-    example="p2pnode reward check voucher.png",
+    _("Check a voucher, and with --bundle or --campaign who signed it."),
+    example="p2pnode reward check voucher.png --bundle campaign.bundle",
     within=command,
 )
 @click.argument("voucher")
-def check(voucher: str, *, as_json: bool) -> None:
-    """Needs no node and no network."""
+@click.option("--bundle", default="", help=_("A bundle of the campaign it is from."))
+@click.option("--campaign", default="", help=_("The campaign; the node is asked."))
+def check(voucher: str, bundle: str, campaign: str, *, as_json: bool) -> None:
+    """Without --campaign it needs no node and no network."""
+    from protocols.text import author_text, campaign_text
+
+    found, claim_ = _read(voucher)
+    answers = []
+    if bundle:
+        answers.append(campaign_proofs.verify_file(Path(bundle)))
+    if campaign:
+        answers.append(client.call("GET", client.campaign(campaign, "verify")))
+    for answer in answers:
+        _check_sponsor(found, answer)
+    facts = {
+        "payee": author_text(found.line.payee),
+        "amount": found.line.amount,
+        "unit": claim_.unit,
+        "issuer": author_text(found.issuer),
+        "round": claim_.round,
+        "redeem_until": claim_.redeem_until,
+        "campaign": campaign_text(found.close.scope),
+        "checked_sponsor": bool(answers),
+    }
+    if as_json:
+        output.document("voucher", facts)
+    else:
+        _say(facts, answers[-1]["title"] if answers else "")
+
+
+def _say(facts: client.Document, title: str) -> None:
+    """What a voucher says, and what of it was checked; `title`: of the campaign."""
+    said = {
+        "amount": accounts.money(facts["amount"], facts["unit"]),
+        "payee": accounts.short(facts["payee"]),
+        "time": accounts.moment(facts["redeem_until"]),
+    }
+    if title:
+        output.say(
+            _("It holds: {amount} for {payee}, until {time}.").format(**said),
+            title,
+            _("id {id}").format(id=facts["campaign"]),
+            _("Signed by {key}, a sponsor of this campaign.").format(
+                key=facts["issuer"]
+            ),
+        )
+    else:
+        output.say(
+            _("It is whole: {amount} for {payee}, until {time}.").format(**said),
+            _("id {id}").format(id=facts["campaign"]),
+            _(
+                "Signed by {key}; whether that is the sponsor of a campaign was not"
+                " checked."
+            ).format(key=facts["issuer"]),
+            _("Anybody can sign such a thing: check it with --bundle or --campaign."),
+        )
+    output.say(_("It is the issuer's word, provable; it is not collateral."))
+
+
+def _read(argument: str) -> tuple[Voucher, Close]:
+    """The voucher and its close, whole, signed and not expired.
+
+    Raises:
+        Failure: the protocol's reasons or `voucher-expired`.
+    """
     from cli.codes import read_argument
+    from p2pnode.system import SystemClock
     from protocols.errors import ProtocolError
     from protocols.settlement.voucher import check_voucher, read_voucher
-    from protocols.text import author_text
 
+    text = read_argument(client.told(argument))[0]
     try:
-        found = read_voucher(read_argument(voucher)[0])
+        found = read_voucher(text)
         claim_ = check_voucher(found)
     except ProtocolError as error:
         raise Failure(
@@ -105,24 +182,48 @@ def check(voucher: str, *, as_json: bool) -> None:
             _("Do not accept it."),
             UNVERIFIED,
         ) from None
-    facts = {
-        "payee": author_text(found.line.payee),
-        "amount": found.line.amount,
-        "unit": claim_.unit,
-        "issuer": author_text(found.issuer),
-        "round": claim_.round,
-        "redeem_until": claim_.redeem_until,
-    }
-    if as_json:
-        output.document("voucher", facts)
+    if claim_.redeem_until < SystemClock().now_ms():
+        raise Failure(
+            "voucher-expired",
+            _("The voucher was good until {time}.").format(
+                time=accounts.moment(claim_.redeem_until)
+            ),
+            _("A voucher before its last day."),
+            _("Do not accept it."),
+            UNVERIFIED,
+        )
+    return found, claim_
+
+
+def _check_sponsor(found: Voucher, answer: client.Document) -> None:
+    """Check a voucher's close against the verification of a campaign.
+
+    Raises:
+        Failure: `wrong-issuer`.
+    """
+    from protocols.text import author_text, campaign_text
+
+    issuer, scope = author_text(found.issuer), campaign_text(found.close.scope)
+    if answer["campaign"] != scope:
+        problem = _("The voucher is of the campaign {id}, not of {title}.").format(
+            id=scope, title=answer["title"]
+        )
+    elif issuer not in answer.get("sponsor", ()):
+        problem = _("{key} signed the voucher and is no sponsor of {title}.").format(
+            key=issuer, title=answer["title"]
+        )
+    elif not any(
+        one["close"] == found.close.id.hex()
+        and (one["statement"], one["cut"]) == ("ok", "ok")
+        for one in answer["closes"]
+    ):
+        problem = _("The close of the voucher does not verify by this evidence.")
+    else:
         return
-    output.say(
-        _("It holds: {amount} for {payee}, owed by {issuer}, until {time}.").format(
-            amount=accounts.money(found.line.amount, claim_.unit),
-            payee=accounts.short(str(facts["payee"])),
-            issuer=accounts.short(str(facts["issuer"])),
-            time=accounts.moment(claim_.redeem_until),
-        ),
-        _("It is the issuer's word, provable; it is not collateral."),
-        _("Whether the issuer is a campaign's sponsor stands in its terms."),
+    raise Failure(
+        "wrong-issuer",
+        problem,
+        _("A close of the campaign's sponsor that follows from its evidence."),
+        _("Do not accept it, or check it with newer evidence of its campaign."),
+        UNVERIFIED,
     )

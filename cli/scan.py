@@ -10,7 +10,7 @@ from cli.i18n import _
 
 @frame.command(
     "scan",
-    _("Scan tags from text or pictures."),
+    _("Scan tags from text or pictures, or - for a text on standard input."),
     example="p2pnode scan balloon-03.png",
 )
 @click.argument("codes", nargs=-1, required=True, metavar=_("TEXT-OR-PICTURE..."))
@@ -24,7 +24,8 @@ def command(
     from protocols.tags.code import read_code
     from protocols.text import author_text
 
-    for text in [one for argument in codes for one in read_argument(argument)]:
+    given = [client.told(argument) for argument in codes]
+    for text in [one for argument in given for one in read_argument(argument)]:
         entry = read_code(text).entry
         if not as_json:
             output.say(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,7 +122,7 @@ def print_(file: str, out: str, *, as_json: bool) -> None:
             for serial, code in enumerate(codes, 1):
                 name = _picture_name(tags.group, tag.entry.index, serial, len(codes))
                 caption = _caption(tag.entry, serial, len(codes))
-                _write_private(folder / name, pictures.draw(code, None, caption))
+                pictures.draw(code, folder / name, caption)
                 written.append(str(folder / name))
     if as_json:
         output.document("tag-print", {"files": written})
@@ -214,12 +213,11 @@ def draw(text: str, out: str, caption: str, *, as_json: bool) -> None:
 
     shown = text.strip()
     with spoken():
-        picture = pictures.draw(
+        pictures.draw(
             shown.upper() if is_link(shown) else shown,
-            None,
+            Path(out),
             [caption] if caption else [],
         )
-    _write_private(Path(out), picture)
     if as_json:
         output.document("tag-draw", {"file": out})
     else:
@@ -349,10 +347,3 @@ def _caption(entry: TagEntry, serial: int, serials: int) -> list[str]:
     """What stands below a code: label, place, and which of several it is."""
     count = f" {serial}/{serials}" if serials > 1 else ""
     return [f"{entry.label}{count}", *([entry.place] if entry.place else [])]
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    """Write a picture that only its owner can read: a code is worth money."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        file.write(data)

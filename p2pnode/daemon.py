@@ -8,8 +8,9 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,9 @@ from p2pnode.store_failures import store_failure
 from p2pnode.system import SystemClock, SystemRng
 
 STORE_FILE: Final = "records.sqlite"
+PORTS_FILE: Final = "run/ports"
+"""The ports of the last start."""
+
 LISTEN: Final = ("/ip4/127.0.0.1/tcp/0",)
 """Loopback only, until the owner says where to listen."""
 
@@ -50,7 +54,7 @@ def run(home: Path, listen: tuple[str, ...] = ()) -> None:
     sys.setswitchinterval(SWITCH_S)
     identity = identities.load_unsealed(home)
     with folder.locked(home), _in_words():
-        trio.run(_main, home, identity, listen or LISTEN)
+        trio.run(_main, home, identity, listen or _last_addresses(home))
 
 
 @contextlib.contextmanager
@@ -72,6 +76,32 @@ def _in_words() -> Iterator[None]:
                 error=first,
             )
         raise failure or first from error
+
+
+def _last_addresses(home: Path) -> tuple[str, ...]:
+    """Where this node listened last, if the ports are free: others know them."""
+    try:
+        ports = [int(line) for line in (home / PORTS_FILE).read_text("ascii").split()]
+    except (OSError, ValueError):
+        return LISTEN
+    free = [port for port in ports if 0 < port < 65_536 and _is_free(port)]
+    return tuple(f"/ip4/127.0.0.1/tcp/{port}" for port in free[:1]) or LISTEN
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _remember_ports(home: Path, addresses: Sequence[str]) -> None:
+    """Note where this node listens, so that it is found there again."""
+    ports = [parts[4] for one in addresses if (parts := one.split("/"))[3:4] == ["tcp"]]
+    with contextlib.suppress(OSError):
+        (home / PORTS_FILE).write_text("\n".join(ports) + "\n", encoding="ascii")
 
 
 async def _main(
@@ -97,6 +127,7 @@ async def _main(
         await nursery.start(keeper.run)
         table = routes(lambda: keeper.node)
         port = await nursery.start(server.serve, app.build(table), home)
+        _remember_ports(home, keeper.node.network.addresses)
         _say_ready(keeper.node, port)
 
 

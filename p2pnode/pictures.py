@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,7 +26,16 @@ FILE_MAX: Final = 20_000_000
 """Bytes of a picture: above what phones make of 50 megapixels."""
 
 PIXELS_MAX: Final = 64_000_000
-"""Pixels of a picture: phones make up to 50 million, and 4 bytes each are held."""
+"""Pixels of a picture: phones make up to 50 million."""
+
+HELD_MAX: Final = 5 * PIXELS_MAX
+"""Bytes that decoding a picture may take: four of colour and one of grey a pixel."""
+
+WEBP_HELD: Final = 17
+"""Bytes a pixel that the WebP decoder takes, and one of grey."""
+
+STRIP: Final = 128
+"""Rows that are turned grey at once."""
 
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP")
 """What phones and scanners write. Fewer decoders, fewer holes."""
@@ -69,15 +79,57 @@ def draw(text: str, path: Path | None = None, caption: Sequence[str] = ()) -> by
         The PNG file.
 
     Raises:
-        FileFault: `code-too-long`, no QR code holds the text.
+        FileFault: `code-too-long`, no QR code holds the text; `file-exists`.
         OSError: the file cannot be written.
     """
     picture = _with_caption(_draw_code(text), caption)
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     if path is not None:
-        path.write_bytes(file.getvalue())
+        write_private(path, file.getvalue())
     return file.getvalue()
+
+
+def check_new(path: Path) -> None:
+    """Refuse a name that is taken, before anything is done for its sake.
+
+    Raises:
+        FileFault: `file-exists`.
+    """
+    if os.path.lexists(path):
+        raise _exists(path)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a new file that only its owner can read: a code is worth money.
+
+    Raises:
+        FileFault: `file-exists`; nothing is overwritten, no link is followed.
+        OSError: the file cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    for name in ("O_NOFOLLOW", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileExistsError:
+        raise _exists(path) from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _exists(path: Path) -> FileFault:
+    return FileFault(
+        "file-exists",
+        words("{file} exists already."),
+        words("A new file."),
+        words("Choose another name."),
+        file=path,
+    )
 
 
 def read(source: Path | bytes) -> list[str]:
@@ -130,7 +182,8 @@ def _open(data: bytes) -> Image.Image:
         warnings.simplefilter("ignore")  # the cap below is stricter
         try:
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
-            if picture.width * picture.height <= PIXELS_MAX:
+            most = _pixels_max(picture)
+            if picture.width * picture.height <= most:
                 return _grey(picture)
         except Image.DecompressionBombError as error:
             raise _too_large() from error
@@ -141,17 +194,41 @@ def _open(data: bytes) -> Image.Image:
                 words("A whole PNG, JPEG, WEBP or BMP file."),
                 words("Save or photograph it again, in one of these formats."),
             ) from error
-    raise _too_large()
+    raise _too_large(most)
+
+
+def _pixels_max(picture: Image.Image) -> int:
+    """How many pixels such a picture may have, by what its decoder takes for each."""
+    held = 2 if picture.mode in {"1", "L", "P"} else 5
+    if picture.format == "WEBP":
+        held = WEBP_HELD
+    elif picture.format in {"JPEG", "MPO"}:
+        # In several scans, two bytes a sample are held besides the pixels.
+        layers = [(max(h, 1), max(v, 1)) for _, h, v, _ in picture.layer]  # type: ignore[attr-defined]
+        whole = max(h for h, _ in layers) * max(v for _, v in layers)
+        samples = -(-2 * sum(h * v for h, v in layers) // whole)
+        held = samples + (5 if picture.mode == "CMYK" else 1)
+    return min(PIXELS_MAX, HELD_MAX // held)
 
 
 def _grey(picture: Image.Image) -> Image.Image:
-    if picture.has_transparency_data:
-        from PIL import Image  # noqa: PLC0415
+    """The picture in grey, in strips: whole copies in colour would cost too much."""
+    from PIL import Image  # noqa: PLC0415
 
-        over = picture.convert("RGBA")
-        white = Image.new("RGBA", over.size, "white")
-        return Image.alpha_composite(white, over).convert("L")
-    return picture.convert("L")
+    picture.draft("L", None)  # a JPEG is decoded without its colours
+    picture.load()
+    if picture.mode == "L" and not picture.has_transparency_data:
+        return picture
+    grey = Image.new("L", picture.size, 255)
+    for top in range(0, picture.height, STRIP):
+        edge = (0, top, picture.width, min(top + STRIP, picture.height))
+        strip = picture.crop(edge)
+        if picture.has_transparency_data:
+            strip = strip.convert("RGBA")
+            grey.paste(strip.convert("L"), edge, strip.getchannel("A"))
+        else:
+            grey.paste(strip.convert("L"), edge)
+    return grey
 
 
 def _codes(picture: Image.Image) -> list[str]:
@@ -178,14 +255,14 @@ def _codes(picture: Image.Image) -> list[str]:
     return list(dict.fromkeys(code.text for code in found))
 
 
-def _too_large() -> FileFault:
+def _too_large(pixels: int = PIXELS_MAX) -> FileFault:
     return FileFault(
         "picture-too-large",
         words("This picture is too large."),
         words("At most {megabytes} MB and {megapixels} megapixels."),
         words("Crop it to the code, or save it smaller."),
         megabytes=FILE_MAX // 1_000_000,
-        megapixels=PIXELS_MAX // 1_000_000,
+        megapixels=pixels // 1_000_000,
     )
 
 

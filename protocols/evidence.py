@@ -102,6 +102,8 @@ def seens(feed: Iterable[Record]) -> list[tuple[Record, Seen]]:
 
 def find_final(terms: Terms, number: int, feed: Iterable[Record]) -> Record | None:
     """The first valid final of round `number` in a witness's feed, if any."""
+    if not 1 <= number <= len(terms.rounds):
+        return None
     valid_from = terms.rounds[number - 1].final_from
     for record, seen in seens(feed):
         if seen.final == number and record.header.time_ms >= valid_from:

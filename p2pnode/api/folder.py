@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,10 @@ from typing import Final
 from p2pnode.failures import Failure
 
 API_FORMAT: Final = "p2pnode.api/1"
+
+TRIES: Final = 20
+PAUSE_S: Final = 0.01
+"""How often and how long apart a lock is tried: who asks holds it for an instant."""
 
 
 def api_file(home: Path) -> Path:
@@ -54,13 +59,36 @@ def locked(home: Path) -> Iterator[None]:
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags, 0o600)
     try:
-        if not _lock(descriptor):
+        if not _lock_patiently(descriptor):
             raise FolderInUse(home, _read_pid(descriptor))
+        api_file(home).unlink(missing_ok=True)  # a killed node's: its port is anybody's
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(descriptor)  # gives the lock back
+
+
+def owned(home: Path) -> bool:
+    """Whether a running node owns `home`: nobody else can hold its lock.
+
+    Raises:
+        OSError: no node has ever run there, or the lock cannot be asked.
+    """
+    descriptor = os.open(home / "run" / "lock", os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        return not _lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_patiently(descriptor: int) -> bool:
+    """Lock it, though somebody may be asking just now whether it is locked."""
+    for _ in range(TRIES):
+        if _lock(descriptor):
+            return True
+        time.sleep(PAUSE_S)
+    return False
 
 
 LOCK_AT: Final = 2**20
@@ -69,7 +97,7 @@ LOCK_AT: Final = 2**20
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(descriptor: int) -> bool:
+    def _lock(descriptor: int, *, shared: bool = False) -> bool:  # noqa: ARG001  # Windows knows no shared lock of bytes
         os.lseek(descriptor, LOCK_AT, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -82,9 +110,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> bool:
+    def _lock(descriptor: int, *, shared: bool = False) -> bool:
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

@@ -161,7 +161,7 @@ class Doors:
             except Failure:
                 found.append(note)
                 continue
-            verified = self._node.books.verify(view)
+            verified = await self._node.books.verified(view)
             me = self._node.library.my_key(view)
             shown = documents.campaign(view, verified, me.author if me else None)
             found.append({**shown, "terms": True, "joined": note["joined"]})
@@ -212,7 +212,9 @@ class Doors:
     async def verify(self, request: Request) -> Response:
         """Every close, recomputed here."""
         view = await self._view(request)
-        return JSONResponse(documents.verification(view, self._node.books.verify(view)))
+        return JSONResponse(
+            documents.verification(view, await self._node.books.verified(view))
+        )
 
     async def explain(self, request: Request) -> Response:
         """Why each line is what it is."""
@@ -223,7 +225,7 @@ class Doors:
             person = self._node.library.require_key(view).author
         elif named:
             person = read_author(named)
-        verified = self._node.books.verify(view)
+        verified = await self._node.books.verified(view)
         return JSONResponse(documents.explanation(view, verified, person))
 
     async def evidence(self, request: Request) -> Response:
@@ -265,7 +267,9 @@ class Doors:
         view, body = await self._view(request), await json_body(request)
         await self._node.books.close(view, _number(body, "round", 0) or None)
         view = await self._node.library.view(view.campaign)
-        return JSONResponse(documents.verification(view, self._node.books.verify(view)))
+        return JSONResponse(
+            documents.verification(view, await self._node.books.verified(view))
+        )
 
     async def card(self, request: Request) -> Response:
         """A short-lived code by which a shop can name me."""
@@ -346,7 +350,7 @@ class Doors:
 
     async def _shown(self, view: View) -> Response:
         me = self._node.library.my_key(view)
-        verified = self._node.books.verify(view)
+        verified = await self._node.books.verified(view)
         return JSONResponse(
             documents.campaign(view, verified, me.author if me else None)
         )

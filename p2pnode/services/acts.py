@@ -40,6 +40,7 @@ from protocols.join import (
 from protocols.keys import AuthorKey, RecordId, Scope, Seed, SigningKey
 from protocols.limits import NAME_MAX, PART_MAX, TAGS_PER_RECORD_MAX
 from protocols.settlement.bind import may_vouch
+from protocols.settlement.verify import sponsor_closes
 from protocols.tags.code import TagCode, evidence_for
 from protocols.tags.entry import SerialProof, TagEntry, tag_id
 from protocols.terms import Act, Terms, campaign_id, check_terms
@@ -259,13 +260,22 @@ class Acts:
             views = [await self.library.view(self.library.find(campaign).campaign)]
         else:
             views = await self.library.all_views()
-        for view in views:
-            for record in view.evidence.by_id.values():
-                if record.kind != Kind.TAGS or record.author not in view.terms.sponsor:
-                    continue
-                claim: Tags = record.claim()
-                if any(tag_id(entry) == tag for entry, _ in claim.tags):
-                    return view, claim.group
+        found = [
+            (view, group)
+            for view in views
+            if (group := _group_of(view, tag)) is not None
+        ]
+        running = [one for one in found if not _has_ended(one[0])]
+        if len(running or found) == 1:
+            return (running or found)[0]
+        if found:
+            raise Failure(
+                "several-campaigns",
+                "{count} campaigns that this node follows have this tag.",
+                "The campaign this scan is for.",
+                "p2pnode campaign list shows the ids: p2pnode scan --campaign ID ...",
+                count=len(running or found),
+            )
         raise Failure(
             "unknown-tag",
             "No campaign that this node follows has this tag.",
@@ -415,10 +425,28 @@ def _is_used(view: View, key: bytes) -> bool:
     return False
 
 
-def _hosts(view: View, key: AuthorKey) -> bool:
+def _tags_of(view: View) -> Iterator[Tags]:
+    """The sponsor's `tags` claims that are here."""
+    for key in view.terms.sponsor:
+        for record in view.evidence.feed(view.campaign, key):
+            if record.kind == Kind.TAGS and record.claim_bytes is not None:
+                yield record.claim()
+
+
+def _group_of(view: View, tag: bytes) -> str | None:
+    """The group of the campaign that has this tag."""
+    for claim in _tags_of(view):
+        if any(tag_id(entry) == tag for entry, _ in claim.tags):
+            return claim.group
+    return None
+
+
+def _has_ended(view: View) -> bool:
+    """Whether the sponsor has signed a last close."""
     return any(
-        entry.host == key
-        for record in view.evidence.by_id.values()
-        if record.kind == Kind.TAGS and record.author in view.terms.sponsor
-        for entry, _ in record.claim().tags
+        close.claim().last for close in sponsor_closes(view.terms, view.evidence)
     )
+
+
+def _hosts(view: View, key: AuthorKey) -> bool:
+    return any(entry.host == key for claim in _tags_of(view) for entry, _ in claim.tags)

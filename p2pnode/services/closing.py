@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import trio
 
 from p2pnode.failures import NOT_FOUND, Failure
 from p2pnode.services.feeds import Draft
 from protocols.claims import Close, Kind, Part
 from protocols.errors import ProtocolError
-from protocols.keys import AuthorKey, Scope
+from protocols.keys import AuthorKey, RecordId, Scope, SigningKey
 from protocols.settlement.close import Closing, close_claim, parts
 from protocols.settlement.cut import Declared, Incomplete
 from protocols.settlement.settle import Settlement
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from p2pnode.services.library import Library, View
     from protocols.record import Record
 
+ID_SIZE = 32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
@@ -42,6 +47,8 @@ class Verified:
     waits_for: tuple[str, ...]
     """Owners of witnesses whose finals of the next round are missing."""
     next_round: int | None
+    missing: tuple[RecordId, ...]
+    """Records that are named and not here."""
 
     @property
     def settlement(self) -> Settlement | None:
@@ -73,6 +80,7 @@ class Books:
         self._clock = clock
         self._rng = rng
         self._verified: dict[Scope, tuple[int, Verified]] = {}
+        self._closing = trio.Lock()
 
     def verify(self, view: View) -> Verified:
         """Judge every close, and settle the next round if its finals are here."""
@@ -82,6 +90,13 @@ class Books:
             known = (version, verify(view))
             self._verified[view.campaign] = known
         return known[1]
+
+    async def verified(self, view: View) -> Verified:
+        """As `verify`, after looking for what it lacks."""
+        found = self.verify(view)
+        if found.missing and await self._library.complete(view, found.missing):
+            found = self.verify(view)
+        return found
 
     def ended(self, view: View) -> bool:
         """Whether the campaign's last close is here and follows from its evidence."""
@@ -111,6 +126,10 @@ class Books:
                 "Only the sponsor's node can close this campaign.",
                 cure="See what the evidence says with: p2pnode campaign verify",
             )
+        async with self._closing:  # two closes at once would sign one round twice
+            return await self._close(view, key, number)
+
+    async def _close(self, view: View, key: SigningKey, number: int | None) -> Record:
         before, previous = _chain(view)
         if previous is not None and previous.claim().last:
             raise Failure(
@@ -137,6 +156,10 @@ class Books:
         try:
             closing = declare(view.terms, number, before, view.evidence)
         except Incomplete as error:
+            if len(_silent(view, number)) + view.terms.quorum <= len(
+                view.terms.witnesses
+            ):
+                await self._library.complete(view, map(RecordId, error.missing))
             raise self._incomplete(view, number, error) from None
         drafts = [
             Draft(
@@ -163,10 +186,11 @@ class Books:
         if have < view.terms.quorum:
             return Failure(
                 "waits-for-finals",
-                "Round {round} waits for finals of {owners}.",
-                "{quorum} finals; {have} are here.",
-                "Wait until their time has come, and that those shops' nodes run.",
+                "Round {round} cannot be closed before {when}: it waits for {owners}.",
+                "Finals of {quorum} witnesses; {have} are here.",
+                "Wait until then; the nodes of those witnesses must run.",
                 round=number,
+                when=_clock_time(view.terms.rounds[number - 1].final_from),
                 owners=", ".join(silent),
                 quorum=view.terms.quorum,
                 have=have,
@@ -185,15 +209,18 @@ class Books:
         for view in await self._library.all_views():
             key = self._library.my_key(view)
             if key is not None:
+                await self.verified(view)
                 found += self._lines_of(view, key.author)
         return found
 
     def _lines_of(self, view: View, mine: AuthorKey) -> list[Line]:
         found = []
         for report in self.verify(view).reports:
-            if report.settlement is None:
+            # A line once signed is owed, also where the close is wrong.
+            try:
+                declared = declared_chain(view.terms, report.close, view.evidence)[-1]
+            except (Incomplete, ProtocolError):
                 continue
-            declared = declared_chain(view.terms, report.close, view.evidence)[-1]
             voucher = make_voucher(report.close, declared.lines, mine)
             if voucher is not None:
                 found.append(
@@ -212,10 +239,10 @@ class Books:
         """My latest line of a campaign, as a voucher.
 
         Raises:
-            Failure: `nothing-to-claim`, `wrong-close` if the close that pays
-                me does not verify here.
+            Failure: `nothing-to-claim`: no close that is here pays me.
         """
         key = self._library.require_key(view)
+        await self.verified(view)
         lines = self._lines_of(view, key.author)
         if not lines:
             raise Failure(
@@ -234,14 +261,23 @@ def verify(view: View) -> Verified:
     closed = [report.claim.round for report in reports]
     done = max(closed, default=0)
     ended = any(report.claim.last for report in reports)
+    missing = {one for report in reports for one in report.missing}
     number = None
     unclosed: Closing | None = None
     waits: tuple[str, ...] = ()
     if not ended and done < len(view.terms.rounds):
         number = _next_round(view, done)
-        unclosed, waits = _unclosed(view, number)
+        waits = tuple(_silent(view, number))
+        if len(view.terms.witnesses) - len(waits) >= view.terms.quorum:
+            waits = ()
+            unclosed, lacking = _unclosed(view, number)
+            missing.update(lacking)
     return Verified(
-        reports=reports, unclosed=unclosed, waits_for=waits, next_round=number
+        reports=reports,
+        unclosed=unclosed,
+        waits_for=waits,
+        next_round=number,
+        missing=tuple(RecordId(one) for one in sorted(missing) if len(one) == ID_SIZE),
     )
 
 
@@ -253,12 +289,13 @@ def _next_round(view: View, done: int) -> int:
     return min(done + 1, len(view.terms.rounds))
 
 
-def _unclosed(view: View, number: int) -> tuple[Closing | None, tuple[str, ...]]:
+def _unclosed(view: View, number: int) -> tuple[Closing | None, tuple[bytes, ...]]:
+    """What the evidence says of a round, or what is missing to say it."""
     try:
         before, _ = _chain(view)
         return declare(view.terms, number, before, view.evidence), ()
-    except Incomplete:
-        return None, tuple(_silent(view, number))
+    except Incomplete as error:
+        return None, error.missing
     except (ProtocolError, Failure):
         return None, ()
 
@@ -279,6 +316,12 @@ def _chain(view: View) -> tuple[list[Declared], Record | None]:
             cure="Wait for neighbours to bring them.",
             why=error,
         ) from None
+
+
+def _clock_time(time_ms: int) -> str:
+    """A time as this machine's clock on the wall shows it."""
+    local = dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).astimezone()
+    return local.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _silent(view: View, number: int) -> list[str]:

@@ -174,6 +174,7 @@ def verification(view: View, verified: Verified) -> Document:
         "format": "p2pnode.verification/1",
         "campaign": campaign_text(view.campaign),
         "title": view.terms.title,
+        "sponsor": [author_text(key) for key in view.terms.sponsor],
         "unit": view.terms.unit,
         "verdict": worst,
         "closes": [close(report) for report in verified.reports],

@@ -8,7 +8,7 @@ spoils another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from p2pnode.failures import Failure
-from p2pnode.ports import StoreInDoubt
+from p2pnode.ports import StoreDamaged, StoreInDoubt
 from p2pnode.services.feed_state import FeedState, ScopeState
 from p2pnode.services.intake import Gap, Intake, Refusal
 from protocols.errors import ProtocolError, Reason
-from protocols.feed import ForkProof, Head, check_fork
+from protocols.feed import ForkProof, Head, check_fork, prove_fork
 from protocols.keys import AuthorKey, NetworkId, RecordId, Scope, SigningKey
 from protocols.limits import RECORD_MAX
 from protocols.record import (
@@ -32,7 +32,7 @@ from protocols.record import (
 )
 
 if TYPE_CHECKING:
-    from p2pnode.ports import Clock, Rng, Store, StoreDamaged
+    from p2pnode.ports import Clock, Rng, Store
     from protocols.claims import Kind
     from protocols.frontier import Frontier
 
@@ -43,8 +43,8 @@ STOPPED = "stopped/"
 """Prefix of the state that remembers which own feeds must not be continued."""
 
 
-DAMAGED_MAX: Final = 4_096
-"""Damaged records that are fetched again; with more the disk is lost."""
+MISSING_MAX: Final = 4_096
+"""Records that are asked for by id at once."""
 
 
 class FeedStopped(Failure):
@@ -73,6 +73,10 @@ class Change:
     """Scopes that are followed from now on."""
     source: object = None
     """Whatever was given to `ingest`: where it came from; None: from here."""
+    named: bool = False
+    """The records were asked for by id and stand in no feed: not passed on."""
+    asked: bool = False
+    """Neighbours are to be asked for what is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +136,9 @@ class Feeds:
         self._stopped: dict[tuple[Scope, AuthorKey], None] = {}
         self._last_ms: dict[tuple[Scope, AuthorKey], int] = {}
         self._subscribers: list[Subscriber] = []
-        self.damaged: dict[RecordId, Scope] = {}
-        """Records that the disk has changed; neighbours are asked for them."""
+        self.missing: dict[RecordId, tuple[Scope, ...]] = {}
+        """Records that neighbours are asked for by id: those that the disk has
+        changed, and those that finals and closes name and that are not here."""
 
     async def open(self) -> None:
         """Read what the store holds; also after it was reopened."""
@@ -221,11 +226,12 @@ class Feeds:
             return await self._keep(intake, source)
 
     async def ingest_by_id(self, batch: Sequence[bytes]) -> Report:
-        """Keep records of the other branch of forked feeds, and damaged ones anew.
+        """Keep records that were asked for by id, and branches of forked feeds.
 
         Those of a branch stand in no feed: `store.get` finds them, chains and
-        frontiers do not change. A damaged record is mended in its place. Any
-        other record of a feed without a fork is refused here.
+        frontiers do not change. A damaged record is mended in its place; one at
+        the place of another proves a fork. What nobody asked for is refused
+        where its feed is not known to be forked.
 
         Raises:
             StoreInDoubt, StoreFull: nothing of the batch counts as accepted.
@@ -236,11 +242,10 @@ class Feeds:
             mended: list[Record] = []
             for record in self._decoded(batch, intake):
                 try:
-                    if record.id in self.damaged:
-                        check_signature(record)
+                    if await self._is_damaged(record):
                         mended.append(record)
                     else:
-                        self._check_branch(record)
+                        await self._take_branch(record, intake)
                         found.append(record)
                 except ProtocolError as error:
                     intake.refuse(error, record)
@@ -248,14 +253,24 @@ class Feeds:
                 with self._committing():
                     await self.store.append(mended)
                     await self.store.append_branch(found)
-            for record in mended:
-                self.damaged.pop(record.id, None)
-            return Report(accepted=(*found, *mended), refused=tuple(intake.refused))
+            for record in (*found, *mended):
+                self.missing.pop(record.id, None)
+            report = await self._keep(intake, None)
+            self._notify(Change(records=tuple(found), named=True))
+            return replace(report, accepted=(*found, *mended))
 
     def note_damage(self, error: StoreDamaged, scope: Scope) -> None:
-        """Remember a record that the disk has changed, to fetch it again."""
-        if error.record_id is not None and len(self.damaged) < DAMAGED_MAX:
-            self.damaged[error.record_id] = scope
+        """Ask neighbours for a record that the disk has changed."""
+        if error.record_id is not None:
+            self.ask_for((scope,), [error.record_id])
+
+    def ask_for(self, scopes: tuple[Scope, ...], ids: Iterable[RecordId]) -> None:
+        """Ask neighbours for records by id, in these scopes, until one brings them."""
+        for record_id in ids:
+            if len(self.missing) < MISSING_MAX:
+                self.missing[record_id] = scopes
+        if self.missing:
+            self._notify(Change(asked=True))
 
     async def publish(
         self,
@@ -352,12 +367,36 @@ class Feeds:
             raise ProtocolError(Reason.WRONG_NETWORK, record.id.hex())
         self._followed(record.scope)
 
-    def _check_branch(self, record: Record) -> None:
-        """Refuse what is not a well-signed record at or above a known fork."""
-        proof = self.fork(record.scope, record.author)
-        if proof is None or record.seq < proof.seq:
-            raise ProtocolError(Reason.NOT_A_FORK, "not on a branch")
+    async def _is_damaged(self, record: Record) -> bool:
+        """Whether a record that was asked for is here, but not as it was.
+
+        Raises:
+            ProtocolError: BAD_SIGNATURE.
+        """
+        if record.id not in self.missing:
+            return False
         check_signature(record)
+        try:
+            await self.store.get(record.id)
+        except StoreDamaged:
+            return True
+        return False
+
+    async def _take_branch(self, record: Record, intake: Intake) -> None:
+        """Check a record of another branch; one that was asked for may prove it.
+
+        Raises:
+            ProtocolError: BAD_SIGNATURE, or NOT_A_FORK.
+        """
+        check_signature(record)
+        proof = self.fork(record.scope, record.author)
+        if proof is not None and record.seq >= proof.seq:
+            return
+        place = (record.scope, record.author, record.seq, record.seq + 1)
+        held = await self.store.feed(*place, RECORD_MAX)
+        if record.id not in self.missing or not held or held[0].id == record.id:
+            raise ProtocolError(Reason.NOT_A_FORK, "not on a branch")
+        await intake.add_fork(prove_fork(held[0], record))
 
     def _followed(self, scope: Scope) -> None:
         if scope not in self._scopes:
@@ -389,7 +428,7 @@ class Feeds:
         return report
 
     def _notify(self, change: Change) -> None:
-        if change.records or change.forks or change.followed:
+        if change.records or change.forks or change.followed or change.asked:
             for callback in self._subscribers:
                 callback(change)
 

@@ -151,6 +151,8 @@ class Intake:
         except ProtocolError as error:
             return self._gap(feed, record, error.reason)
         check_signature(record)
+        if record.claim_bytes is None:
+            raise ProtocolError(Reason.BAD_CLAIM, "the claim is absent")
         if record.seq == 0:
             check_genesis(record)
         self._accept(feed, record)

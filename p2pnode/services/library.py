@@ -8,12 +8,13 @@ added to as records arrive.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from p2pnode.failures import NOT_FOUND, Failure
 from p2pnode.ports import StoreDamaged
-from protocols.keys import Scope, SigningKey, witness_scope
+from protocols.keys import RecordId, Scope, SigningKey, witness_scope
 from protocols.settlement.verify import Evidence, find_terms
 from protocols.terms import Terms
 from protocols.text import campaign_text
@@ -125,6 +126,14 @@ class Library:
             return found[0]
         if len(self._entries) == 1 and not text:
             return self.entries[0]
+        if not self._entries:
+            raise Failure(
+                "no-campaign",
+                "This node follows no campaign yet.",
+                "A campaign that was published, joined or followed here.",
+                "A shop begins with p2pnode campaign new; others join by a link.",
+                NOT_FOUND,
+            )
         if not found:
             raise Failure(
                 "unknown-campaign",
@@ -138,7 +147,7 @@ class Library:
             "several-campaigns",
             "This node follows {count} campaigns that could be meant.",
             "The id of one campaign, or as much of it as makes it the only one.",
-            "See p2pnode campaign list.",
+            "p2pnode campaign list shows the ids; give one: p2pnode campaign show ID",
             count=len(found),
         )
 
@@ -188,6 +197,25 @@ class Library:
             if self._watched.get(record.scope) == campaign:
                 evidence.add(record)
         return evidence
+
+    async def complete(self, view: View, ids: Iterable[RecordId]) -> bool:
+        """Look for records that a settlement lacks: in the store, else outside.
+
+        Returns:
+            Whether any was found here; neighbours are asked for the others.
+        """
+        before = view.evidence.version
+        absent: list[RecordId] = []
+        for record_id in ids:
+            record = await self._store.get(record_id)
+            if record is None:
+                absent.append(record_id)
+            else:
+                view.evidence.add(record)
+        if absent:
+            scopes = (view.campaign, witness_scope(view.campaign))
+            self._feeds.ask_for(scopes, absent)
+        return view.evidence.version > before
 
     async def all_views(self) -> list[View]:
         """The views of all followed campaigns whose terms are here."""

@@ -128,7 +128,11 @@ class Link:
         """Something new is here: pass it on in a moment, unless it came from here."""
         if change.followed:
             self._queue(self.session.follow().frames)
-        if change.source is self or not self.session.greeted:
+        if change.asked and self.session.greeted:
+            self._ask_for_missing()
+        if change.source is self or change.named or not self.session.greeted:
+            return
+        if not change.records and not change.forks:
             return
         self._records.extend(change.records)
         self._proofs.extend(change.forks)
@@ -142,7 +146,7 @@ class Link:
         """Compare all shared scopes again."""
         if self.session.greeted:
             self._queue(self.session.reconcile().frames)
-            self._ask_for_damaged()
+            self._ask_for_missing()
 
     async def ping(self, token: bytes) -> Seconds:
         """How long the peer takes to answer; the caller sets a deadline."""
@@ -321,12 +325,13 @@ class Link:
         """Ask this peer for a record that our disk has changed."""
         log.warning("%s", error)
         self._feeds.note_damage(error, scope)
-        self._ask_for_damaged()
+        self._ask_for_missing()
 
-    def _ask_for_damaged(self) -> None:
+    def _ask_for_missing(self) -> None:
         wanted: dict[Scope, list[RecordId]] = {}
-        for record_id, scope in self._feeds.damaged.items():
-            wanted.setdefault(scope, []).append(record_id)
+        for record_id, scopes in self._feeds.missing.items():
+            for scope in scopes:
+                wanted.setdefault(scope, []).append(record_id)
         for scope, ids in wanted.items():
             self._queue(self.session.want_ids(scope, ids).frames)
 

@@ -116,6 +116,7 @@ def _enter(terms: Terms, genesis: Counted, found: Admission, proven: Proven) -> 
     if record.id not in proven:
         proven[record.id] = _check_genesis(terms, genesis, record.claim())
     root, join = proven[record.id]
+    _check_one_person(terms, found, record.author, root)
     person = found.persons.get(root)
     if person is None:
         if genesis.witness_time > join.invite.expires_ms:
@@ -127,6 +128,19 @@ def _enter(terms: Terms, genesis: Counted, found: Admission, proven: Proven) -> 
         raise ProtocolError(Reason.TOO_MANY_KEYS, f"{CONTINUES_MAX} besides the root")
     person.keys.append(record.author)
     found.by_key[record.author] = person
+
+
+def _check_one_person(
+    terms: Terms, found: Admission, author: AuthorKey, root: AuthorKey
+) -> None:
+    """A key is one person's for ever, and never also a named party's."""
+    if author != root and (terms.names(author) or terms.names(root)):
+        raise ProtocolError(Reason.WRONG_GENESIS, "a named key continues nobody")
+    if author != root and author in found.persons:
+        raise ProtocolError(Reason.WRONG_GENESIS, "the root of another person")
+    owner = found.by_key.get(root)
+    if owner is not None and owner.root != root:
+        raise ProtocolError(Reason.WRONG_GENESIS, "a key of another person")
 
 
 def _check_named(terms: Terms, record: Record) -> None:

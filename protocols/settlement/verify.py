@@ -363,6 +363,9 @@ def declare(
         raise Incomplete(silent)
     named = tuple(sorted(final.id for final in finals[: terms.quorum]))
     found = cover(terms, number, named, evidence.lookup, heads_of(before))
+    missing = [one for one in found.unknown if evidence.lookup(one) is None]
+    if missing:
+        raise Incomplete(missing)
     declared = Declared(round=number, finals=named, cut=found.cut, forks=found.forks)
     settlement = settle(terms, [*before, declared], evidence.lookup)
     return Closing(declared=declared, settlement=settlement)

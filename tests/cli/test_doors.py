@@ -18,6 +18,7 @@ import click
 import pytest
 
 from cli import accounts, client, main, output
+from p2pnode.api import folder
 from p2pnode.swarm.supervisor import ROOT
 from tests.nodes import Daemon, Said, cli
 
@@ -236,7 +237,6 @@ def test_foreign_words_do_not_steer(
 
 def test_a_stale_or_foreign_announcement_is_no_node(rubbish: Path) -> None:
     file = rubbish / "home" / "run" / "api.json"
-    file.parent.mkdir(parents=True)
     good = '{"format": "p2pnode.api/1", "pid": 1, "port": %s, "token": "%s"}'
     for text in (
         "",
@@ -249,8 +249,9 @@ def test_a_stale_or_foreign_announcement_is_no_node(rubbish: Path) -> None:
         good % (1, "\\ud800"),
         good % (1, "a\\r\\nb"),
     ):
-        file.write_text(text, "utf-8")
-        said = cli(rubbish / "home", "status")
+        with folder.locked(rubbish / "home"):
+            file.write_text(text, "utf-8")
+            said = cli(rubbish / "home", "status")
         assert (said.code, "No node is running" in said.err) == (4, True), text
 
 

@@ -113,6 +113,16 @@ def test_a_tag_file_is_never_overwritten(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "balloons.tags").read_bytes() == before
 
 
+def test_a_picture_is_never_overwritten(run: Run, tmp_path: Path) -> None:
+    run(*NEW)
+    taken = tmp_path / "out" / "balloons-002.png"
+    taken.parent.mkdir()
+    taken.write_bytes(b"mine")
+    print_ = ("print", "balloons.tags", "--out", "out", "--json")
+    assert run(*print_, code=1)[0]["reason"] == "file-exists"
+    assert taken.read_bytes() == b"mine"
+
+
 def test_a_resident_cannot_make_tags(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -204,6 +214,8 @@ def test_a_damaged_tag_file_is_refused(
 def test_draw(run: Run) -> None:
     run("draw", "p2pnode:t/siA4iatbmi", "--out", "x.png", "--caption", "气球")
     assert codes.read_argument("x.png") == ["P2PNODE:T/SIA4IATBMI"]
+    failed, _ = run("draw", "P2PNODE:T/AAAA", "--out", "x.png", "--json", code=1)
+    assert failed["reason"] == "file-exists"
     failed, _ = run("draw", "x" * 5_000, "--out", "y.png", "--json", code=1)
     assert failed["reason"] == "code-too-long"
 
@@ -225,6 +237,7 @@ def test_an_argument_is_a_text_or_a_picture(tmp_path: Path) -> None:
     sheet.save(tmp_path / "3.png")
     assert codes.read_argument(str(tmp_path / "3.png")) == ["P2PNODE:T/FIRST"]
 
+    second.unlink()
     pictures.draw("P2PNODE:T/SECOND", second)
     sheet.paste(Image.open(second), (1_000, 0))
     sheet.save(tmp_path / "3.png")

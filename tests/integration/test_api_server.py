@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import socket
 import stat
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ from p2pnode.failures import Failure
 from protocols.errors import ProtocolError, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.requests import Request
 
 pytestmark = pytest.mark.net
@@ -52,9 +55,10 @@ ROUTES = [
 
 
 @pytest.fixture
-async def home(tmp_path: Path, nursery: trio.Nursery) -> Path:
-    await nursery.start(server.serve, app.build(ROUTES), tmp_path)
-    return tmp_path
+async def home(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Path]:
+    with folder.locked(tmp_path):
+        await nursery.start(server.serve, app.build(ROUTES), tmp_path)
+        yield tmp_path
 
 
 async def call(home: Path, method: str, path: str, body: Any = None) -> dict[str, Any]:
@@ -189,3 +193,31 @@ def test_a_folder_has_one_owner(tmp_path: Path) -> None:
         assert caught.value.pid > 0
     with folder.locked(tmp_path):
         pass
+
+
+def test_who_asks_for_the_owner_is_none(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        folder.owned(tmp_path)
+    with folder.locked(tmp_path):
+        assert folder.owned(tmp_path)
+    assert not folder.owned(tmp_path)
+    with folder.locked(tmp_path):
+        pass
+
+
+def test_who_took_the_port_of_a_killed_node_is_told_nothing(tmp_path: Path) -> None:
+    with folder.locked(tmp_path):
+        pass
+    with socket.create_server(("127.0.0.1", 0)) as thief:
+        thief.settimeout(0.2)
+        port = thief.getsockname()[1]
+        text = '{"format": "p2pnode.api/1", "pid": 1, "port": %d, "token": "x"}' % port
+        file = folder.api_file(tmp_path)
+        file.write_text(text, "ascii")
+        with pytest.raises(Failure) as caught:
+            client.call("POST", "/scan", {"code": "secret"}, data=tmp_path)
+        assert caught.value.reason == "no-daemon"
+        with pytest.raises(TimeoutError):
+            thief.accept()
+    with folder.locked(tmp_path):  # the next node, before it listens
+        assert not file.exists()

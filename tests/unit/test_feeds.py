@@ -123,10 +123,20 @@ async def test_duplicates_are_ignored() -> None:
     assert report == type(report)()
 
 
-async def test_a_duplicate_may_fill_in_its_claim() -> None:
+async def test_a_new_record_without_its_claim_is_refused() -> None:
     feeds = await opened()
     (record,) = chain(ALICE, "1")
-    await feeds.ingest(wires(without_parts(record, claim=True, note=False)))
+    stripped = without_parts(record, claim=True, note=False)
+    report = await feeds.ingest(wires(stripped))
+    assert [item.reason for item in report.refused] == [Reason.BAD_CLAIM]
+    assert (await feeds.ingest(wires(record))).accepted == (record,)
+
+
+async def test_a_duplicate_may_fill_in_its_claim() -> None:
+    store = MemoryStore()
+    (record,) = chain(ALICE, "1")
+    await store.append([without_parts(record, claim=True, note=False)])
+    feeds = await opened(store)
     assert (await claim_held(feeds, record)) is None
     assert not (await feeds.ingest(wires(record))).accepted
     assert (await claim_held(feeds, record)) == record.claim_bytes

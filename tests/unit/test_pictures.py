@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -47,6 +49,21 @@ def test_what_is_drawn_is_read(tmp_path: Path) -> None:
     assert pictures.draw(TEXT, None, ["balloon 1"]) == pictures.draw(
         TEXT, None, ["balloon 1"]
     )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="mode bits and links of POSIX")
+def test_a_picture_is_a_new_file_of_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    pictures.draw(TEXT, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    link = tmp_path / "link.png"
+    link.symlink_to(tmp_path / "elsewhere")
+    for taken in (path, link, tmp_path):
+        for act in (pictures.check_new, lambda path: pictures.draw(TEXT, path)):
+            with pytest.raises(FileFault) as caught:
+                act(taken)
+            assert caught.value.reason == "file-exists"
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_caption_without_a_chinese_font(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,8 +140,8 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     )
 
 
-def png(width: int, height: int, data: bytes) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+def png(width: int, height: int, data: bytes, kind: int = 0) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -139,6 +156,43 @@ def png(width: int, height: int, data: bytes) -> bytes:
 def test_a_bomb_is_refused_by_its_header(width: int, height: int) -> None:
     bomb = png(width, height, zlib.compress(bytes(1_000_000), 9))
     assert refused(bomb) == "picture-too-large"
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from p2pnode import pictures
+try:
+    pictures.read(Path(sys.argv[1]))
+except pictures.FileFault as fault:
+    print(fault.reason)
+print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads memory as Linux tells it")
+def test_the_largest_pictures_take_little_memory(tmp_path: Path) -> None:
+    squeeze = zlib.compressobj(1)
+    row = bytes(1 + 4 * 8_000)
+    body = b"".join(squeeze.compress(row) for _ in range(8_000)) + squeeze.flush()
+    colour = png(8_000, 8_000, body, kind=6)
+    webp = saved(Image.new("RGB", (4_300, 4_300)), "WEBP", method=0)
+    for data in (colour, webp):
+        file = tmp_path / "large"
+        file.write_bytes(data)
+        said = subprocess.run(
+            [sys.executable, "-c", MEASURE, str(file)],
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout.split()
+        assert said[0] == "no-code"
+        assert int(said[1]) < 400_000
+
+
+def test_a_costly_format_has_a_lower_cap() -> None:
+    webp = saved(Image.new("L", (4_500, 4_500)), "WEBP", method=0)
+    assert refused(webp) == "picture-too-large"
 
 
 def test_a_file_above_the_cap_is_not_read(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from protocols.claims import Dispute, Enter, Kind, Part, Profile, Seen, TermsClaim
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import Head
+from protocols.join import make_continue
 from protocols.keys import RecordId, Scope, network_id, witness_scope
 from protocols.merkle import Tree
 from protocols.record import build_record, sign_record, without_parts
@@ -570,3 +571,36 @@ def test_shares_residue_and_what_is_left_always_make_the_budget(made):
     assert second.last
     report = verify_close(world.terms, world.close(2, close), world.evidence())
     assert (report.statement, report.cut) == (Verdict.OK, Verdict.OK)
+
+
+def test_a_key_is_one_persons_for_ever_and_nobody_is_paid_twice():
+    """A root that later continues another person moved her signed lines once."""
+    world = World(balloons=2, rounds=2, changes={"conditions": ()})
+    world.join("honest")
+    world.join("p")
+    root_join = world.join("k")
+    world.records.remove(root_join)
+    del world.heads[world.scope, key_of("k").author]
+    further = make_continue(
+        key_of("k"), root_join.claim(), key_of("n").author, salt_of("n")
+    )
+    world.write(key_of("n"), Kind.CONTINUE, further)
+    world.scan("n", 0)
+    world.finish_round(1)
+    first = world.close(1)
+    (p_join,) = [r for r in world.records if r.author == key_of("p").author]
+    taken = make_continue(key_of("p"), p_join.claim(), key_of("k").author, salt_of("k"))
+    world.write(key_of("k"), Kind.CONTINUE, taken)
+    world.scan("honest", 1)
+    world.finish_round(2)
+    second = world.close(2, first)
+    report = verify_close(world.terms, second, world.evidence())
+    assert report.settlement is not None
+    signed = sum(
+        line.amount
+        for number, close in ((1, None), (2, first))
+        for line in world.settle(number, close).settlement.lines
+    )
+    assert signed == report.settlement.earned + (
+        report.settlement.residue if report.settlement.last else 0
+    )

@@ -1,0 +1,218 @@
+"""`reward check`: who signed a voucher, until when it is good; links on stdin."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import client
+from p2pnode import pictures, system
+from protocols.bundle import write_bundle
+from protocols.claims import Kind
+from protocols.record import Record
+from protocols.settlement.voucher import make_voucher, voucher_text
+from protocols.text import author_text, campaign_text
+from tests.nodes import Said, cli
+from tests.worlds import NETWORK, World, balloon_world, key_of
+
+MALLORY = key_of("mallory")
+
+
+def check(folder: Path, *args: str) -> Said:
+    return cli(folder / "none", "reward", "check", *args)
+
+
+def reason(said: Said) -> Any:
+    assert said.code == 3, said
+    return said.document["reason"]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    made = balloon_world()
+    made.finish_round(1)
+    made.close(1)
+    return made
+
+
+def voucher(world: World, close: Record | None = None) -> str:
+    lines = world.settle(1).settlement.lines
+    made = make_voucher(close or world.records[-1], lines, lines[0].payee)
+    assert made is not None
+    return voucher_text(made)
+
+
+def forged(world: World) -> Record:
+    """The sponsor's close, signed by another."""
+    other = replace(world, records=[], heads={})
+    return other.write(MALLORY, Kind.CLOSE, world.records[-1].claim())
+
+
+@pytest.fixture
+def bundle(world: World, tmp_path: Path) -> str:
+    file = tmp_path / "it.bundle"
+    file.write_bytes(b"".join(write_bundle(NETWORK, world.scope, world.records)))
+    return str(file)
+
+
+def test_alone_it_only_says_who_signed(world: World, tmp_path: Path) -> None:
+    for close, key in ((None, world.sponsor), (forged(world), MALLORY)):
+        said = check(tmp_path, voucher(world, close))
+        assert said.code == 0
+        assert "It holds" not in said.out
+        assert campaign_text(world.scope) in said.out
+        issuer = author_text(key.author)
+        assert (
+            f"Signed by {issuer}; whether that is the sponsor of a campaign was not"
+            " checked." in said.out
+        )
+        found = check(tmp_path, voucher(world, close), "--json").document
+        assert found["issuer"] == issuer
+        assert found["campaign"] == campaign_text(world.scope)
+        assert found["checked_sponsor"] is False
+
+
+def test_a_bundle_says_whether_it_is_the_sponsors(
+    world: World, bundle: str, tmp_path: Path
+) -> None:
+    said = check(tmp_path, voucher(world), "--bundle", bundle)
+    assert said.code == 0
+    assert "It holds" in said.out
+    assert f"{author_text(world.sponsor.author)}, a sponsor of" in said.out
+    found = check(tmp_path, voucher(world), "--bundle", bundle, "--json").document
+    assert found["checked_sponsor"] is True
+    fake = voucher(world, forged(world))
+    said = check(tmp_path, fake, "--bundle", bundle, "--json")
+    assert reason(said) == "wrong-issuer"
+
+
+def test_a_close_that_does_not_verify_pays_nothing(tmp_path: Path) -> None:
+    lying = balloon_world()
+    lying.finish_round(1)
+    lying.close(1, paid=1)
+    file = tmp_path / "lie.bundle"
+    file.write_bytes(b"".join(write_bundle(NETWORK, lying.scope, lying.records)))
+    said = check(tmp_path, voucher(lying), "--bundle", str(file), "--json")
+    assert reason(said) == "wrong-issuer"
+
+
+def test_another_campaign(world: World, tmp_path: Path) -> None:
+    other = World(changes={"title": "another", "nonce": bytes(16)})
+    file = tmp_path / "other.bundle"
+    file.write_bytes(b"".join(write_bundle(NETWORK, other.scope, other.records)))
+    said = check(tmp_path, voucher(world), "--bundle", str(file), "--json")
+    assert reason(said) == "wrong-issuer"
+
+
+def test_the_node_is_asked(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = world.records[-1].id.hex()
+    answer = {
+        "campaign": campaign_text(world.scope),
+        "title": "balloons",
+        "sponsor": [author_text(world.sponsor.author)],
+        "closes": [{"close": close, "statement": "ok", "cut": "incomplete"}],
+    }
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(client, "call", lambda *a: asked.append(a) or answer)
+    args = (voucher(world), "--campaign", "p2pc1abc", "--json")
+    assert reason(check(tmp_path, *args)) == "wrong-issuer"
+    answer["closes"][0]["cut"] = "ok"  # type: ignore[index]
+    assert check(tmp_path, *args).document["checked_sponsor"] is True
+    assert asked[0] == ("GET", "/campaigns/p2pc1abc/verify")
+
+
+def test_an_expired_one(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = world.terms.redeem_until
+    monkeypatch.setattr(system.SystemClock, "now_ms", lambda _self: end)
+    assert check(tmp_path, voucher(world)).code == 0
+    monkeypatch.setattr(system.SystemClock, "now_ms", lambda _self: end + 1)
+    said = check(tmp_path, voucher(world), "--json")
+    assert reason(said) == "voucher-expired"
+
+
+def test_verify_says_which_campaign_and_whose(world: World, bundle: str) -> None:
+    sponsor = author_text(world.sponsor.author)
+    said = cli(Path(bundle).parent, "campaign", "verify", bundle)
+    lines = said.out.splitlines()
+    assert lines[:3] == [
+        world.terms.title,
+        f"id {campaign_text(world.scope)}",
+        f"sponsor {sponsor}",
+    ]
+    said = cli(Path(bundle).parent, "campaign", "verify", bundle, "--json")
+    assert said.document["sponsor"] == [sponsor]
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+
+
+def test_secrets_come_by_standard_input(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed(monkeypatch, voucher(world).encode() + b"\n")
+    assert check(tmp_path, "-").code == 0
+    sent: list[Any] = []
+
+    def call(_method: str, _path: str, body: Any) -> Any:
+        sent.append(body)
+        return {"title": "t", "author": "p2p1x"}
+
+    monkeypatch.setattr(client, "call", call)
+    typed(monkeypatch, b"P2PNODE:I/AAAA\n")
+    assert cli(tmp_path, "campaign", "join", "-").code == 0
+    assert sent == [{"link": "P2PNODE:I/AAAA"}]
+    for text in (b"", b"\0\xff" * 9_000):
+        typed(monkeypatch, text)
+        assert cli(tmp_path, "campaign", "join", "-", "--json").code == 1
+    typed(monkeypatch, b"P2PNODE:T/AAAA\n")
+    said = cli(tmp_path, "scan", "-", "--json")
+    assert said.document["reason"] == "bad-code"
+    monkeypatch.setattr(sys, "stdin", None)
+    assert cli(tmp_path, "scan", "-").code == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="mode bits of POSIX")
+@pytest.mark.parametrize(
+    ("args", "name"),
+    [
+        (("campaign", "invite", "--picture"), "x.png"),
+        (("card", "--picture"), "x.png"),
+        (("reward", "claim", "--out"), "x.png"),
+        (("reward", "claim", "--out"), "x.txt"),
+    ],
+)
+def test_files_with_secrets_are_new_and_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], name: str
+) -> None:
+    code = "P2PNODE:I/AAAA"
+    answer = dict.fromkeys(("link", "code", "voucher"), code) | {
+        "title": "t",
+        "issuer": "p2p1x",
+        "unit": "CNY",
+        "amount": 1,
+        "round": 1,
+        "expires_ms": 1,
+    }
+    asked: list[Any] = []
+    monkeypatch.setattr(client, "call", lambda *a: asked.append(a) or answer)
+    file = tmp_path / name
+    assert cli(tmp_path, *args, str(file)).code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    if name.endswith(".png"):
+        assert pictures.read(file) == [code]
+    else:
+        assert file.read_text("ascii") == f"{code}\n"
+    said = cli(tmp_path, *args, str(file), "--json")
+    assert (said.code, said.document["reason"]) == (1, "file-exists")
+    assert len(asked) == 1, "nothing is asked for in vain"
