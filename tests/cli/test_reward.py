@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,8 @@ def voucher(world: World, close: Record | None = None) -> str:
 
 def forged(world: World) -> Record:
     """The sponsor's close, signed by another."""
-    other = replace(world, records=[], heads={})
+    other = World()
+    other.enter(MALLORY)
     return other.write(MALLORY, Kind.CLOSE, world.records[-1].claim())
 
 
@@ -120,8 +120,7 @@ def test_the_node_is_asked(
         "sponsor": [author_text(world.sponsor.author)],
         "closes": [{"close": close, "statement": "ok", "cut": "incomplete"}],
     }
-    asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(client, "call", lambda *a: asked.append(a) or answer)
+    asked = answering(monkeypatch, answer)
     args = (voucher(world), "--campaign", "p2pc1abc", "--json")
     assert reason(check(tmp_path, *args)) == "wrong-issuer"
     answer["closes"][0]["cut"] = "ok"  # type: ignore[index]
@@ -153,6 +152,18 @@ def test_verify_says_which_campaign_and_whose(world: World, bundle: str) -> None
     assert said.document["sponsor"] == [sponsor]
 
 
+def answering(monkeypatch: pytest.MonkeyPatch, answer: Any) -> list[Any]:
+    """Let the node answer this; return what it is asked."""
+    asked: list[Any] = []
+
+    def call(*args: Any) -> Any:
+        asked.append(args)
+        return answer
+
+    monkeypatch.setattr(client, "call", call)
+    return asked
+
+
 def typed(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
 
@@ -162,16 +173,10 @@ def test_secrets_come_by_standard_input(
 ) -> None:
     typed(monkeypatch, voucher(world).encode() + b"\n")
     assert check(tmp_path, "-").code == 0
-    sent: list[Any] = []
-
-    def call(_method: str, _path: str, body: Any) -> Any:
-        sent.append(body)
-        return {"title": "t", "author": "p2p1x"}
-
-    monkeypatch.setattr(client, "call", call)
+    sent = answering(monkeypatch, {"title": "t", "author": "p2p1x"})
     typed(monkeypatch, b"P2PNODE:I/AAAA\n")
     assert cli(tmp_path, "campaign", "join", "-").code == 0
-    assert sent == [{"link": "P2PNODE:I/AAAA"}]
+    assert sent == [("POST", "/campaigns/join", {"link": "P2PNODE:I/AAAA"})]
     for text in (b"", b"\0\xff" * 9_000):
         typed(monkeypatch, text)
         assert cli(tmp_path, "campaign", "join", "-", "--json").code == 1
@@ -204,8 +209,7 @@ def test_files_with_secrets_are_new_and_private(
         "round": 1,
         "expires_ms": 1,
     }
-    asked: list[Any] = []
-    monkeypatch.setattr(client, "call", lambda *a: asked.append(a) or answer)
+    asked = answering(monkeypatch, answer)
     file = tmp_path / name
     assert cli(tmp_path, *args, str(file)).code == 0
     assert file.stat().st_mode & 0o777 == 0o600

@@ -211,9 +211,9 @@ def test_who_took_the_port_of_a_killed_node_is_told_nothing(tmp_path: Path) -> N
     with socket.create_server(("127.0.0.1", 0)) as thief:
         thief.settimeout(0.2)
         port = thief.getsockname()[1]
-        text = '{"format": "p2pnode.api/1", "pid": 1, "port": %d, "token": "x"}' % port
+        said = {"format": "p2pnode.api/1", "pid": 1, "port": port, "token": "x"}
         file = folder.api_file(tmp_path)
-        file.write_text(text, "ascii")
+        file.write_text(json.dumps(said), "ascii")
         with pytest.raises(Failure) as caught:
             client.call("POST", "/scan", {"code": "secret"}, data=tmp_path)
         assert caught.value.reason == "no-daemon"
