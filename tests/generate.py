@@ -11,10 +11,13 @@ import argparse
 import ast
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from tests import vectors_bytes, vectors_campaign, vectors_closing
 from tests.one_balloon import page as one_balloon
 from tests.spec_tables import kinds_page, limits_page
+from tests.vectors import Case, file_text
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,11 +38,33 @@ def with_part(name: str, marker: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n\n{end}{after}"
 
 
+VECTORS: dict[str, Callable[[], list[Case]]] = {
+    "0001-codec": vectors_bytes.codec,
+    "0002-keys": vectors_bytes.keys,
+    "0003-records": vectors_bytes.records,
+    "0004-joining": vectors_campaign.joining,
+    "0005-terms": vectors_campaign.terms,
+    "0006-neighbours": vectors_bytes.frames,
+    "0007-tags": vectors_campaign.tags,
+    "0008-settlement": vectors_campaign.settlement,
+    "0009-closing": vectors_closing.closing,
+    "0010-bundles": vectors_closing.bundles,
+}
+
+
+def vectors(name: str) -> str:
+    """The vector file of one spec."""
+    return file_text(name[:4], VECTORS[name]())
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "p2pnode/README.md": api_table,
     "protocols/spec/0000-one-balloon.md": one_balloon,
     "protocols/spec/kinds.md": kinds_page,
     "protocols/spec/limits.md": limits_page,
+    **{
+        f"protocols/vectors/{name}.json": partial(vectors, name) for name in VECTORS
+    },
 }
 
 

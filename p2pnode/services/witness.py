@@ -4,50 +4,289 @@ Every `seen_interval` the heads that moved since are listed in a `seen`; when a
 round's time has come, a `seen` is its final. An honest witness lists a head
 only if it holds the whole prefix, and every genesis above it is well signed
 and listed by itself; never at or above a fork it knows; within the caps.
+
+Anybody who knows a campaign's id can write into it. So what is kept of a
+campaign follows each change, nothing is looked at twice, and of strangers
+whom nobody invited only their inviter's name is read.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from p2pnode.ports import StoreDamaged, StoreInDoubt
+from p2pnode.services.feeds import Draft
 from protocols.claims import Fork, Kind, Seen
 from protocols.errors import ProtocolError
-from protocols.evidence import find_final, fork_proof, seens
+from protocols.evidence import fork_proof
 from protocols.feed import Head
 from protocols.join import Continue, Join, check_continue, check_join
-from protocols.keys import AuthorKey, RecordId, SigningKey, witness_scope
+from protocols.keys import AuthorKey, RecordId, Scope, SigningKey, witness_scope
 from protocols.limits import HEADS_MAX, PART_SPARE
 from protocols.text import campaign_text
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
     from p2pnode.ports import Clock, Rng
     from p2pnode.services.closing import Books
-    from p2pnode.services.feeds import Feeds
+    from p2pnode.services.feeds import Change, Feeds
     from p2pnode.services.library import Library, View
     from protocols.record import Record
     from protocols.terms import Terms
 
-POLL_S = 0.2
-TROUBLE_S = 5.0
+POLL_S: Final = 0.2
+TROUBLE_S: Final = 5.0
 """Pause after something went wrong, such as a full disk."""
+
+FORKS_MAX: Final = 16
+"""Forks that are listed at a time: each is a record of its own."""
+
+VERDICTS_MAX: Final = 4_096
+"""Verdicts about genesis records that are remembered for a campaign."""
+
+STRIDE: Final = 32
+"""Feeds looked at before other tasks have a turn."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Duty:
-    """What this witness has listed for one campaign so far."""
+class _Reach:
+    """How far a feed may be listed, forks aside."""
 
-    listed: dict[AuthorKey, int] = field(default_factory=dict)
-    """Author -> highest listed seq."""
-    forks: set[AuthorKey] = field(default_factory=set)
-    finals: set[int] = field(default_factory=set)
-    last_ms: int = 0
+    bytes_left: int
+    records_max: int
+    seq: int = -1
+
+
+class Duty:
+    """One witness's duty for one campaign: what it has listed, what moved since.
+
+    Args:
+        view: what is held of the campaign; the duty reads on as it grows.
+        me: the witness's key.
+        feeds: where forks are known.
+    """
+
+    def __init__(self, view: View, me: AuthorKey, feeds: Feeds) -> None:
+        self.view = view
+        self.listed: dict[AuthorKey, int] = {}
+        """Author -> highest listed seq."""
+        self.forks: dict[AuthorKey, None] = {}
+        """Authors whose fork is listed."""
+        self.finals: dict[int, None] = {}
+        self.ended = False
+        self.tended_ms = -1
+        self.moved: dict[AuthorKey, None] = {}
+        """Authors of whom something came since they were last looked at."""
+        self.due: dict[AuthorKey, None] = {}
+        """Authors whose fork is to be listed."""
+        self._me = me
+        self._feeds = feeds
+        self._last_ms = -1
+        self._read = 0
+        """How many of my own records were read."""
+        self._named: dict[AuthorKey, None] = {}
+        self._inviters: dict[AuthorKey, AuthorKey | None] = {}
+        """Author -> who invited her, as she says."""
+        self._below: dict[AuthorKey, dict[AuthorKey, None]] = {}
+        """Authors who wait until the one who invited them is listed."""
+        self._reaches: dict[AuthorKey, _Reach] = {}
+        self._verdicts: dict[RecordId, bool] = {}
+        for record in view.evidence.by_id.values():
+            self.note(record.scope, record.author)
+        for proof in feeds.forks(view.campaign):
+            self.note(proof.scope, proof.author)
+        self.catch_up()
+
+    def note(self, scope: Scope, author: AuthorKey) -> None:
+        """Something of a feed came: look at it at the next turn."""
+        if scope == self.view.campaign:
+            self.moved[author] = None
+
+    def is_time(self, now_ms: int) -> bool:
+        """Whether something moved, and the last turn was long enough ago."""
+        last_ms = max(self._last_ms, self.tended_ms)
+        rested = now_ms >= last_ms + self.view.terms.seen_interval_ms
+        return rested and bool(self.moved or self.due)
+
+    def catch_up(self) -> None:
+        """Read on in my own feed: what it says is what I have listed."""
+        scope = witness_scope(self.view.campaign)
+        own = self.view.evidence.feed(scope, self._me)
+        for record in own[self._read :]:
+            self._take(record)
+        self._read = len(own)
+
+    async def order(self, moved: Iterable[AuthorKey]) -> list[AuthorKey]:
+        """Who of those that moved can be listed, parents before children.
+
+        From those listed already the tree of invites is walked down, level
+        after level, so that a genesis is only checked below one that counts.
+        """
+        again: list[AuthorKey] = []
+        level: list[AuthorKey] = []
+        for turn, author in enumerate(moved):
+            await _breathe(turn)
+            if author in self.listed:
+                self._find_fork(author)
+                again.append(author)
+            elif self._stands(author, ()):
+                level.append(author)
+        found = [author for author in again if self._is_news(author)]
+        return found + await self._walk(level)
+
+    async def _walk(self, level: list[AuthorKey]) -> list[AuthorKey]:
+        """Who can be listed for the first time, within the cap on feeds."""
+        room = self.view.terms.caps.feeds - len(self.listed)
+        new: list[AuthorKey] = []
+        turn = 0
+        while level:
+            lower: list[AuthorKey] = []
+            for author in sorted(level, key=lambda one: (not self._names(one), one)):
+                await _breathe(turn := turn + 1)
+                if len(new) >= room and self._fork_at(author) is None:
+                    continue
+                if not self._is_sound(author):
+                    continue
+                self._find_fork(author)
+                if len(new) < room and self._is_news(author):
+                    new.append(author)
+                    lower += self._below.get(author, ())
+            level = lower
+        return new
+
+    def heads(
+        self, authors: Iterable[AuthorKey]
+    ) -> tuple[tuple[AuthorKey, int, RecordId], ...]:
+        """What one `seen` lists of them, as it is now, ascending by author."""
+        found: dict[AuthorKey, Head] = {}
+        for author in authors:
+            top = self._top(author)
+            stands = author in self.listed or self._stands(author, found)
+            if top is not None and stands and top.seq > self.listed.get(author, -1):
+                found[author] = top
+        return tuple((one, found[one].seq, found[one].id) for one in sorted(found))
+
+    def next_forks(self) -> list[AuthorKey]:
+        """Whose forks are listed now: feeds that are listed come first."""
+        order = {one: (one not in self.listed, one) for one in self.due}
+        return nsmallest(FORKS_MAX, self.due, key=lambda one: order[one])
+
+    def _take(self, record: Record) -> None:
+        """Note what one of my own records lists."""
+        if record.kind == Kind.FORK:
+            author = fork_proof(record.claim()).author
+            self.forks[author] = None
+            self.due.pop(author, None)
+            return
+        time_ms = record.header.time_ms
+        later = time_ms > self._last_ms and record.claim_bytes is not None
+        if record.kind != Kind.SEEN or not later:
+            return
+        seen: Seen = record.claim()
+        self._last_ms = time_ms
+        new = [author for author, _, _ in seen.heads if author not in self.listed]
+        for author, seq, _ in seen.heads:
+            self.listed[author] = max(seq, self.listed.get(author, -1))
+        for author in new:
+            below = self._below.pop(author, {})
+            self.moved.update((one, None) for one in below if one not in self.listed)
+        rounds = self.view.terms.rounds
+        if seen.final and seen.final <= len(rounds):
+            if time_ms >= rounds[seen.final - 1].final_from:
+                self.finals[seen.final] = None
+
+    def _names(self, author: AuthorKey) -> bool:
+        return author in self._named
+
+    def _feed(self, author: AuthorKey) -> Sequence[Record]:
+        return self.view.evidence.feed(self.view.campaign, author)
+
+    def _fork_at(self, author: AuthorKey) -> int | None:
+        proof = self._feeds.fork(self.view.campaign, author)
+        return None if proof is None else proof.seq
+
+    def _find_fork(self, author: AuthorKey) -> None:
+        """Have the fork of a listed or rooted feed listed, if there is one."""
+        if author not in self.forks and self._fork_at(author) is not None:
+            self.due[author] = None
+
+    def _stands(self, author: AuthorKey, also: Container[AuthorKey]) -> bool:
+        """Whether the terms name her, or who invited her is listed, or in `also`.
+
+        Who does not yet is found again below her inviter.
+        """
+        if author not in self._inviters:
+            self._meet(author)
+        if self._names(author):
+            return True
+        above = self._inviters.get(author)
+        if above is None:
+            return False
+        if above in self.view.terms.sponsor or above in self.listed or above in also:
+            return True
+        self._below.setdefault(above, {})[author] = None
+        return False
+
+    def _meet(self, author: AuthorKey) -> None:
+        """Read, once, who invited an author."""
+        if self.view.terms.names(author):
+            self._named[author] = None
+            self._inviters[author] = None
+            return
+        feed = self._feed(author)
+        if feed and feed[0].seq == 0 and feed[0].claim_bytes is not None:
+            self._inviters[author] = _inviter(feed[0])
+
+    def _is_sound(self, author: AuthorKey) -> bool:
+        """Whether her genesis is well signed; each is checked once."""
+        if self._names(author):
+            return True
+        genesis = self._feed(author)[0]
+        verdict = self._verdicts.get(genesis.id)
+        if verdict is None:
+            verdict = _is_sound(self.view, genesis)
+            if len(self._verdicts) >= VERDICTS_MAX:
+                del self._verdicts[next(iter(self._verdicts))]
+            self._verdicts[genesis.id] = verdict
+        return verdict
+
+    def _is_news(self, author: AuthorKey) -> bool:
+        top = self._top(author)
+        return top is not None and top.seq > self.listed.get(author, -1)
+
+    def _top(self, author: AuthorKey) -> Head | None:
+        """The highest record of a feed that may be listed, or None.
+
+        Every claim below it is held; it stays below a fork and within the caps.
+        """
+        feed, reach = self._feed(author), self._reach(author)
+        for record in feed[reach.seq + 1 :]:
+            if not _may_follow(record, reach):
+                break
+            reach.seq = record.seq
+            reach.bytes_left -= record.header.claim_size + record.header.note_size
+        fork = self._fork_at(author)
+        seq = reach.seq if fork is None else min(reach.seq, fork - 1)
+        return Head(seq, feed[seq].id) if seq >= 0 else None
+
+    def _reach(self, author: AuthorKey) -> _Reach:
+        if author not in self._reaches:
+            caps, named = self.view.terms.caps, self.view.terms.names(author)
+            self._reaches[author] = _Reach(
+                bytes_left=caps.named_bytes_per_feed if named else caps.bytes_per_feed,
+                records_max=(
+                    caps.named_records_per_feed if named else caps.records_per_feed
+                ),
+            )
+        return self._reaches[author]
 
 
 class Witness:
@@ -58,11 +297,12 @@ class Witness:
     ) -> None:
         self._library = library
         self._feeds = feeds
-        self._store = feeds.store
         self._books = books
         self._clock = clock
         self._rng = rng
         self._trouble = ""
+        self._duties: dict[Scope, Duty] = {}
+        feeds.subscribe(self._note)
 
     async def run(self) -> None:
         """Do the duty until cancelled."""
@@ -104,36 +344,79 @@ class Witness:
         key, terms = self._library.identity.author_key, view.terms
         if key is None or all(key.author != w.key for w in terms.witnesses):
             return
-        own = view.evidence.feed(witness_scope(view.campaign), key.author)
-        duty = _duty(terms, own)
-        number = due_final(terms, duty, self._clock.now_ms())
-        if number is not None and self._books.ended(view):
+        duty, now_ms = self._duty(view, key.author), self._clock.now_ms()
+        number = due_final(terms, duty, now_ms)
+        if number is not None and self._has_ended(duty):
             number = None
-        interval_ms = terms.seen_interval_ms
-        if number is None and self._clock.now_ms() < duty.last_ms + interval_ms:
+        if number is None and not duty.is_time(now_ms):
             return
-        await self._list_forks(view, key, duty)
-        heads = await self._coverable(view, duty)
-        while len(heads) > HEADS_MAX or (heads and number is None):
-            await self._say(view, key, None, heads[:HEADS_MAX])
-            heads = heads[HEADS_MAX:]
+        duty.tended_ms = now_ms
+        moved, duty.moved = duty.moved, {}
+        done = False
+        try:
+            await self._list(duty, key, number, moved)
+            done = True
+        finally:
+            if not done:
+                duty.moved = {**moved, **duty.moved}
+
+    def _note(self, change: Change) -> None:
+        """Something was stored: the duties it concerns look at it later."""
+        for item in (*change.records, *change.forks):
+            duty = self._duties.get(item.scope)
+            if duty is not None:
+                duty.note(item.scope, item.author)
+
+    def _duty(self, view: View, me: AuthorKey) -> Duty:
+        """What I have listed for a campaign: read once, then kept."""
+        duty = self._duties.get(view.campaign)
+        if duty is None or duty.view is not view:
+            duty = self._duties[view.campaign] = Duty(view, me, self._feeds)
+        duty.catch_up()
+        return duty
+
+    def _has_ended(self, duty: Duty) -> bool:
+        duty.ended = duty.ended or self._books.ended(duty.view)
+        return duty.ended
+
+    async def _list(
+        self,
+        duty: Duty,
+        key: SigningKey,
+        number: int | None,
+        moved: Iterable[AuthorKey],
+    ) -> None:
+        """List heads, then forks: no flood of forks delays a receipt.
+
+        A final comes last: what it does not stand on does not count by it.
+        """
+        authors = await duty.order(moved)
+        while len(authors) > HEADS_MAX or (authors and number is None):
+            await self._say(duty, key, None, authors[:HEADS_MAX])
+            authors = authors[HEADS_MAX:]
+        await self._list_forks(duty, key)
         if number is not None:
-            await self._say(view, key, number, heads)
+            await self._say(duty, key, number, authors)
 
     async def _say(
         self,
-        view: View,
+        duty: Duty,
         key: SigningKey,
         final: int | None,
-        heads: list[tuple[AuthorKey, int, RecordId]],
+        authors: Sequence[AuthorKey],
     ) -> None:
-        claim = Seen(salt=self._rng.token(16), final=final, heads=tuple(heads))
-        await self._feeds.publish(key, witness_scope(view.campaign), Kind.SEEN, claim)
+        heads = duty.heads(authors)
+        if heads or final is not None:
+            claim = Seen(salt=self._rng.token(16), final=final, heads=heads)
+            scope = witness_scope(duty.view.campaign)
+            await self._feeds.publish(key, scope, Kind.SEEN, claim)
+            duty.catch_up()
 
-    async def _list_forks(self, view: View, key: SigningKey, duty: Duty) -> None:
-        for proof in await self._store.forks(view.campaign):
-            if proof.author in duty.forks:
-                continue
+    async def _list_forks(self, duty: Duty, key: SigningKey) -> None:
+        drafts: list[Draft] = []
+        for author in duty.next_forks():
+            proof = self._feeds.fork(duty.view.campaign, author)
+            assert proof is not None, "a fork stays one"
             claim = Fork(
                 salt=self._rng.token(16),
                 header_a=proof.header_a,
@@ -141,45 +424,11 @@ class Witness:
                 header_b=proof.header_b,
                 signature_b=proof.signature_b,
             )
-            scope = witness_scope(view.campaign)
-            await self._feeds.publish(key, scope, Kind.FORK, claim)
-
-    async def _coverable(
-        self, view: View, duty: Duty
-    ) -> list[tuple[AuthorKey, int, RecordId]]:
-        """Heads that moved and may be listed, ascending by author."""
-        forked = {p.author: p.seq for p in await self._store.forks(view.campaign)}
-        tops = {
-            author: top
-            for author, head in (await self._store.heads(view.campaign)).items()
-            if (top := _top(view, author, head, forked.get(author))) is not None
-        }
-        known = set(duty.listed)
-        rooted = _rooted(view, tops, known)
-        new = [author for author in sorted(rooted) if author not in known]
-        for author in new[max(view.terms.caps.feeds - len(known), 0) :]:
-            rooted.discard(author)
-        return [
-            (author, tops[author].seq, tops[author].id)
-            for author in sorted(rooted)
-            if tops[author].seq > duty.listed.get(author, -1)
-        ]
-
-
-def _duty(terms: Terms, own: list[Record]) -> Duty:
-    """What my own feed says I have listed."""
-    duty = Duty()
-    for record, seen in seens(own):
-        duty.last_ms = record.header.time_ms
-        for author, seq, _ in seen.heads:
-            duty.listed[author] = max(seq, duty.listed.get(author, -1))
-    for record in own:
-        if record.kind == Kind.FORK:
-            duty.forks.add(fork_proof(record.claim()).author)
-    for number in range(1, len(terms.rounds) + 1):
-        if find_final(terms, number, own) is not None:
-            duty.finals.add(number)
-    return duty
+            drafts.append(Draft(kind=Kind.FORK, claim=claim))
+        if drafts:
+            scope = witness_scope(duty.view.campaign)
+            await self._feeds.publish_many(key, scope, drafts)
+            duty.catch_up()
 
 
 def due_final(terms: Terms, duty: Duty, now_ms: int) -> int | None:
@@ -190,71 +439,38 @@ def due_final(terms: Terms, duty: Duty, now_ms: int) -> int | None:
     return None
 
 
-def _top(
-    view: View, author: AuthorKey, head: Head, forked_at: int | None
-) -> Head | None:
-    """The highest record of a feed that may be listed, or None.
-
-    Every claim below it is held; it stays below a fork and within the caps.
-    """
-    caps, named = view.terms.caps, view.terms.names(author)
-    records = caps.named_records_per_feed if named else caps.records_per_feed
-    bytes_left = caps.named_bytes_per_feed if named else caps.bytes_per_feed
-    top: Head | None = None
-    for record in view.evidence.feed(view.campaign, author):
-        spare = record.kind in (Kind.ERASE, Kind.REDEEM)
-        most = records + (PART_SPARE if spare else 0)
-        bytes_left -= record.header.claim_size + record.header.note_size
-        held = record.claim_bytes is not None
-        if not held or record.seq >= most or (bytes_left < 0 and not spare):
-            break
-        if forked_at is not None and record.seq >= forked_at:
-            break
-        top = Head(record.seq, record.id)
-        if record.id == head.id:
-            break
-    return top
+async def _breathe(turn: int) -> None:
+    """Let other tasks have a turn, now and then."""
+    if turn % STRIDE == 0:
+        await trio.lowlevel.checkpoint()
 
 
-def _rooted(
-    view: View, tops: dict[AuthorKey, Head], known: set[AuthorKey]
-) -> set[AuthorKey]:
-    """Authors whose every genesis above is well signed and listed with theirs."""
-    rooted = {author for author in tops if author in known}
-    inviters: dict[AuthorKey, AuthorKey] = {}
-    for author in sorted(set(tops) - rooted):
-        if view.terms.names(author):
-            rooted.add(author)
-            continue
-        inviter = _inviter(view, author)
-        if inviter is not None:
-            inviters[author] = inviter
-    grew = True
-    while grew:
-        grew = False
-        for author in sorted(inviters):
-            above = inviters[author]
-            if author not in rooted and (
-                above in rooted or above in view.terms.sponsor
-            ):
-                rooted.add(author)
-                grew = True
-    return rooted
+def _may_follow(record: Record, reach: _Reach) -> bool:
+    """Whether a record may be listed after those up to `reach`."""
+    spare = record.kind in (Kind.ERASE, Kind.REDEEM)
+    most = reach.records_max + (PART_SPARE if spare else 0)
+    size = record.header.claim_size + record.header.note_size
+    held = record.seq == reach.seq + 1 and record.claim_bytes is not None
+    return held and record.seq < most and (spare or size <= reach.bytes_left)
 
 
-def _inviter(view: View, author: AuthorKey) -> AuthorKey | None:
-    """Who invited `author`, if her genesis is well signed."""
-    feed = view.evidence.feed(view.campaign, author)
-    if not feed or feed[0].claim_bytes is None:
-        return None
-    claim, terms = feed[0].claim(), view.terms
+def _inviter(genesis: Record) -> AuthorKey | None:
+    """Who invited an author, as her genesis says."""
+    claim = genesis.claim()
+    if isinstance(claim, Join):
+        return claim.invite.inviter
+    return claim.join.invite.inviter if isinstance(claim, Continue) else None
+
+
+def _is_sound(view: View, genesis: Record) -> bool:
+    """Whether a join or continue is well signed, and worked for if it must be."""
+    claim, terms = genesis.claim(), view.terms
+    network, campaign, bits = terms.network, view.campaign, terms.join_bits
     try:
         if isinstance(claim, Join):
-            check_join(claim, author, terms.network, view.campaign, terms.join_bits)
-            return claim.invite.inviter
-        if isinstance(claim, Continue):
-            check_continue(claim, author, terms.network, view.campaign, terms.join_bits)
-            return claim.join.invite.inviter
+            check_join(claim, genesis.author, network, campaign, bits)
+        else:
+            check_continue(claim, genesis.author, network, campaign, bits)
     except ProtocolError:
-        return None
-    return None
+        return False
+    return True
