@@ -83,6 +83,9 @@ class Duty:
         self.finals: dict[int, None] = {}
         self.ended = False
         self.tended_ms = -1
+        """When something was last listed."""
+        self.read = 0
+        """How many of my own records were read."""
         self.moved: dict[AuthorKey, None] = {}
         """Authors of whom something came since they were last looked at."""
         self.due: dict[AuthorKey, None] = {}
@@ -90,8 +93,6 @@ class Duty:
         self._me = me
         self._feeds = feeds
         self._last_ms = -1
-        self._read = 0
-        """How many of my own records were read."""
         self._named: dict[AuthorKey, None] = {}
         self._inviters: dict[AuthorKey, AuthorKey | None] = {}
         """Author -> who invited her, as she says."""
@@ -120,9 +121,9 @@ class Duty:
         """Read on in my own feed: what it says is what I have listed."""
         scope = witness_scope(self.view.campaign)
         own = self.view.evidence.feed(scope, self._me)
-        for record in own[self._read :]:
+        for record in own[self.read :]:
             self._take(record)
-        self._read = len(own)
+        self.read = len(own)
 
     async def order(self, moved: Iterable[AuthorKey]) -> list[AuthorKey]:
         """Who of those that moved can be listed, parents before children.
@@ -176,8 +177,7 @@ class Duty:
 
     def next_forks(self) -> list[AuthorKey]:
         """Whose forks are listed now: feeds that are listed come first."""
-        order = {one: (one not in self.listed, one) for one in self.due}
-        return nsmallest(FORKS_MAX, self.due, key=lambda one: order[one])
+        return nsmallest(FORKS_MAX, self.due, lambda one: (one not in self.listed, one))
 
     def _take(self, record: Record) -> None:
         """Note what one of my own records lists."""
@@ -198,10 +198,9 @@ class Duty:
         for author in new:
             below = self._below.pop(author, {})
             self.moved.update((one, None) for one in below if one not in self.listed)
-        rounds = self.view.terms.rounds
-        if seen.final and seen.final <= len(rounds):
-            if time_ms >= rounds[seen.final - 1].final_from:
-                self.finals[seen.final] = None
+        for number, one in enumerate(self.view.terms.rounds, 1):
+            if seen.final == number and time_ms >= one.final_from:
+                self.finals[number] = None
 
     def _names(self, author: AuthorKey) -> bool:
         return author in self._named
@@ -350,22 +349,24 @@ class Witness:
             number = None
         if number is None and not duty.is_time(now_ms):
             return
-        duty.tended_ms = now_ms
         moved, duty.moved = duty.moved, {}
-        done = False
+        before, done = duty.read, False
         try:
             await self._list(duty, key, number, moved)
             done = True
         finally:
             if not done:
                 duty.moved = {**moved, **duty.moved}
+        if duty.read > before:
+            duty.tended_ms = now_ms
 
     def _note(self, change: Change) -> None:
         """Something was stored: the duties it concerns look at it later."""
-        for item in (*change.records, *change.forks):
-            duty = self._duties.get(item.scope)
-            if duty is not None:
-                duty.note(item.scope, item.author)
+        feeds = [(record.scope, record.author) for record in change.records]
+        feeds += [(proof.scope, proof.author) for proof in change.forks]
+        for scope, author in feeds:
+            if scope in self._duties:
+                self._duties[scope].note(scope, author)
 
     def _duty(self, view: View, me: AuthorKey) -> Duty:
         """What I have listed for a campaign: read once, then kept."""

@@ -102,15 +102,13 @@ def test_a_signal_ends_a_node_in_order(shop: Daemon, number: signal.Signals) -> 
 
 
 def test_a_node_comes_back_where_others_know_it(shop: Daemon) -> None:
-    before = shop.ready().addresses
+    before = shop.up().addresses
     shop.stop()
-    shop.start()
-    assert shop.ready().addresses == before
+    assert shop.up().addresses == before
     shop.stop()
     port = int(before[0].split("/")[4])
     with socket.create_server(("127.0.0.1", port)):
-        shop.start()
-        assert shop.ready().addresses != before
+        assert shop.up().addresses != before
 
 
 def test_no_node_is_exit_code_4(shop: Daemon) -> None:
