@@ -31,7 +31,7 @@ from protocols.limits import BATCH_MAX, WANTS_OPEN_MAX
 from protocols.wire import Goodbye
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from p2pnode.ports import PeerId, Seconds, Stream
     from p2pnode.services.feeds import Change, Feeds, Report
@@ -297,8 +297,7 @@ class Link:
         """About one frame of what the peer asked for."""
         first = self._work[0]
         if isinstance(first, ServeIds):
-            self._work.popleft()
-            mine = [record async for record in self._named(first)]
+            mine = await self._named(first)
             return self.session.found(first.scope, mine).frames
         records: list[Record] = []
         done: list[bytes] = []
@@ -310,16 +309,25 @@ class Link:
             room -= await self._read_range(item, room, records, done)
         return self.session.serve(first.scope, records, done).frames
 
-    async def _named(self, asked: ServeIds) -> AsyncIterator[Record]:
-        """The records that a peer asked for by id, as far as they are here."""
-        for each in asked.ids:
+    async def _named(self, asked: ServeIds) -> list[Record]:
+        """Read the next of what was asked for by id, as far as it is here."""
+        self._work.popleft()
+        found: list[Record] = []
+        room = BATCH_MAX
+        for place, each in enumerate(asked.ids):
+            if room <= 0:
+                rest = ServeIds(scope=asked.scope, ids=asked.ids[place:])
+                self._work.append(rest)
+                break
             try:
                 record = await self._feeds.store.get(each)
             except StoreDamaged as error:
                 self._damaged(error, asked.scope)
                 continue
             if record is not None and record.scope == asked.scope:
-                yield record
+                found.append(record)
+                room -= _size(record)
+        return found
 
     def _damaged(self, error: StoreDamaged, scope: Scope) -> None:
         """Ask this peer for a record that our disk has changed."""

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PING_SECONDS_MAX: Final = 10.0
 """How long an answer to a ping may take."""
 
+STRANGE_SECONDS_MAX: Final = 10.0
+"""How long a crowded node keeps a peer that shares no scope with it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -73,6 +76,10 @@ class Neighbours:
         self._manners = manners or Manners()
         self._links: dict[PeerId, Link] = {}
         self._dialling: dict[PeerId, None] = {}
+        self._strangers: dict[PeerId, Seconds] = {}
+        """Since when a peer that said hello has shared nothing with this node."""
+        self._let_go: dict[PeerId, None] = {}
+        """Strangers whose streams are being ended."""
         self._wake = trio.Event()
         feeds.subscribe(self._changed)
 
@@ -85,6 +92,7 @@ class Neighbours:
             await nursery.start(self._network.run, self._talk)
             nursery.start_soon(self._dial_loop, nursery)
             nursery.start_soon(self._compare_loop)
+            nursery.start_soon(self._room_loop)
             task_status.started()
 
     async def add(self, address: str) -> None:
@@ -206,6 +214,9 @@ class Neighbours:
             if self._links.get(name) is link:
                 del self._links[name]
                 self._ended(name, link)
+        if name in self._let_go and name not in self._links:
+            del self._let_go[name]
+            await self._network.drop(name)
 
     def _may_talk(self, stream: Stream) -> bool:
         """Whether a stream is kept; it may replace another to the same peer.
@@ -251,7 +262,8 @@ class Neighbours:
         peer = self.peers.know(name)
         log.info("the stream of %s ended: %s", name, link.error or "no fault")
         now = trio.current_time()
-        self.peers.failed(peer, link.error, now, fault=link.fault)
+        fault = link.fault or name in self._let_go
+        self.peers.failed(peer, link.error, now, fault=fault)
         self._wake.set()
 
     # Loops.
@@ -302,6 +314,35 @@ class Neighbours:
                 await self.peers.save()
             except (StoreInDoubt, StoreFull) as error:
                 log.warning("the peer table was not saved: %s", error)
+
+    async def _room_loop(self) -> None:
+        """Let strangers go while they leave too little room for others."""
+        while True:
+            await trio.sleep(1)
+            self._make_room(trio.current_time())
+
+    def _make_room(self, now: Seconds) -> None:
+        """Let go whom nothing connects with this node, the longest first.
+
+        As long as half of the slots are free they may stay: they may follow
+        something that is followed here in a moment.
+        """
+        strangers = [name for name in self._links if self._is_strange(name)]
+        since = {name: self._strangers.get(name, now) for name in strangers}
+        self._strangers = since
+        spare = len(self._links) - len(self._let_go) - self._manners.links_max // 2
+        for name in sorted(strangers, key=lambda name: since[name])[: max(spare, 0)]:
+            if now - since[name] >= STRANGE_SECONDS_MAX:
+                self._let_go[name] = None
+                self._links[name].error = "shares nothing with this node"
+                self._links[name].close(Goodbye.FULL)
+
+    def _is_strange(self, name: PeerId) -> bool:
+        """Whether a peer may have to go: greeted, in nothing shared, not by hand."""
+        session, peer = self._links[name].session, self.peers.get(name)
+        fixed = peer is not None and peer.fixed
+        known = bool(session.shared) or not session.greeted
+        return not (known or fixed or name in self._let_go)
 
 
 def _unknown(name: PeerId) -> Failure:

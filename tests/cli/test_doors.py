@@ -159,7 +159,7 @@ def test_garbage_makes_no_half_a_node(rubbish: Path, value: str) -> None:
     ("args", "code", "says"),
     [
         (["campaign", "close", "--round", "99"], 1, "no round 99"),
-        (["campaign", "close", "--round", "1"], 1, "waits for finals"),
+        (["campaign", "close", "--round", "1"], 1, "cannot be closed before"),
         (["campaign", "explain", "--person", "x"], 3, "bad-code"),
         (["campaign", "explain", "--person", "me"], 0, ""),
         (["campaign", "verify", "folder"], 2, "There is no file folder"),
