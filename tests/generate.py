@@ -62,9 +62,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "protocols/spec/0000-one-balloon.md": one_balloon,
     "protocols/spec/kinds.md": kinds_page,
     "protocols/spec/limits.md": limits_page,
-    **{
-        f"protocols/vectors/{name}.json": partial(vectors, name) for name in VECTORS
-    },
+    **{f"protocols/vectors/{name}.json": partial(vectors, name) for name in VECTORS},
 }
 
 

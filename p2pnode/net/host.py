@@ -46,6 +46,12 @@ DIAL_SECONDS_MAX: Final = 10.0
 NEGOTIATE_SECONDS_MAX: Final = 5
 """Each side's patience with a handshake or with naming a protocol."""
 
+IDLE_SECONDS_MAX: Final = 20.0
+"""How long a crowded host keeps a connection that carries no stream of ours."""
+
+SWEEP_SECONDS: Final = 2.0
+"""How often such connections are looked for."""
+
 log = logging.getLogger(__name__)
 
 
@@ -96,6 +102,8 @@ class Libp2pNetwork(Network):
         self._allow = allow or _everyone
         self._accept: Callable[[Stream], Awaitable[None]] | None = None
         self._host: Any = None
+        self._streams: list[Any] = []
+        """The raw streams of ours that were open at the last look."""
 
     @property
     def peer_id(self) -> PeerId:
@@ -150,6 +158,7 @@ class Libp2pNetwork(Network):
                     return CannotListen(f"cannot listen on {wanted}")
                 self._host = host
                 nursery.start_soon(host.get_peerstore().start_cleanup_task, 300)
+                nursery.start_soon(self._sweep, host)
                 task_status.started()
                 await host.get_network().get_manager().wait_finished()
             finally:
@@ -206,12 +215,12 @@ class Libp2pNetwork(Network):
         finally:
             if fresh and not opened:
                 await mends.hard_drop(host, peer_id)
-        return _wrap(host, raw, dialled=True)
+        return self._wrap(host, raw, dialled=True)
 
     async def _serve(self, host: Any, raw: Any) -> None:
         """Run `accept` on an inbound stream, whatever it does."""
         assert self._accept is not None
-        stream = _wrap(host, raw, dialled=False)
+        stream = self._wrap(host, raw, dialled=False)
         try:
             await self._accept(stream)
         except StreamClosed as end:
@@ -220,6 +229,37 @@ class Libp2pNetwork(Network):
             log.exception("serving the stream of %s failed", stream.peer)
         finally:
             await stream.close()
+
+    def _wrap(self, host: Any, raw: Any, *, dialled: bool) -> Libp2pStream:
+        carrier = raw.muxed_conn
+        drop = functools.partial(mends.hard_drop, host, carrier.peer_id)
+        self._streams.append(raw)
+        return Libp2pStream(raw, str(carrier.peer_id), dialled=dialled, drop=drop)
+
+    async def _sweep(self, host: Any) -> None:
+        """Close connections that carry nothing while they crowd others out.
+
+        Without it whoever connects and never says a word, or ends its stream,
+        keeps one of the slots for as long as it likes.
+        """
+        since: dict[Any, float] = {}
+        network = host.get_network()
+        while True:
+            await trio.sleep(SWEEP_SECONDS)
+            now = trio.current_time()
+            carriers = [each.muxed_conn for each in network.get_connections()]
+            self._streams = [
+                raw
+                for raw in self._streams
+                if raw.muxed_conn in carriers and not raw.is_closed
+            ]
+            busy = {raw.muxed_conn for raw in self._streams}
+            idle = [carrier for carrier in carriers if carrier not in busy]
+            since = {carrier: since.get(carrier, now) for carrier in idle}
+            spare = len(carriers) - self._limits.connections_max // 2
+            for carrier in sorted(idle, key=since.__getitem__)[: max(spare, 0)]:
+                if now - since[carrier] >= IDLE_SECONDS_MAX:
+                    await mends.close_socket(carrier)
 
     def _build(self) -> Any:
         """Build a mended host that speaks Noise and yamux over TCP, no more."""
@@ -295,12 +335,6 @@ class _GatedNoise:
 
     async def secure_outbound(self, connection: Any, peer_id: Any) -> Any:
         return await self._noise.secure_outbound(connection, peer_id)
-
-
-def _wrap(host: Any, raw: Any, *, dialled: bool) -> Libp2pStream:
-    peer_id = raw.muxed_conn.peer_id
-    drop = functools.partial(mends.hard_drop, host, peer_id)
-    return Libp2pStream(raw, str(peer_id), dialled=dialled, drop=drop)
 
 
 def _everyone(_peer: PeerId) -> bool:

@@ -78,8 +78,8 @@ class Neighbours:
         self._dialling: dict[PeerId, None] = {}
         self._strangers: dict[PeerId, Seconds] = {}
         """Since when a peer that said hello has shared nothing with this node."""
-        self._let_go: dict[PeerId, None] = {}
-        """Strangers whose streams are being ended."""
+        self._let_go: dict[Link, None] = {}
+        """Links to strangers that are being ended."""
         self._wake = trio.Event()
         feeds.subscribe(self._changed)
 
@@ -214,8 +214,9 @@ class Neighbours:
             if self._links.get(name) is link:
                 del self._links[name]
                 self._ended(name, link)
-        if name in self._let_go and name not in self._links:
-            del self._let_go[name]
+        strange = link in self._let_go
+        self._let_go.pop(link, None)
+        if strange and name not in self._links:
             await self._network.drop(name)
 
     def _may_talk(self, stream: Stream) -> bool:
@@ -262,7 +263,7 @@ class Neighbours:
         peer = self.peers.know(name)
         log.info("the stream of %s ended: %s", name, link.error or "no fault")
         now = trio.current_time()
-        fault = link.fault or name in self._let_go
+        fault = link.fault or link in self._let_go
         self.peers.failed(peer, link.error, now, fault=fault)
         self._wake.set()
 
@@ -333,16 +334,17 @@ class Neighbours:
         spare = len(self._links) - len(self._let_go) - self._manners.links_max // 2
         for name in sorted(strangers, key=lambda name: since[name])[: max(spare, 0)]:
             if now - since[name] >= STRANGE_SECONDS_MAX:
-                self._let_go[name] = None
-                self._links[name].error = "shares nothing with this node"
-                self._links[name].close(Goodbye.FULL)
+                link = self._links[name]
+                self._let_go[link] = None
+                link.error = "shares nothing with this node"
+                link.close(Goodbye.FULL)
 
     def _is_strange(self, name: PeerId) -> bool:
         """Whether a peer may have to go: greeted, in nothing shared, not by hand."""
-        session, peer = self._links[name].session, self.peers.get(name)
+        link, peer = self._links[name], self.peers.get(name)
         fixed = peer is not None and peer.fixed
-        known = bool(session.shared) or not session.greeted
-        return not (known or fixed or name in self._let_go)
+        known = bool(link.session.shared) or not link.session.greeted
+        return not (known or fixed or link in self._let_go)
 
 
 def _unknown(name: PeerId) -> Failure:

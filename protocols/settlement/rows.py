@@ -100,9 +100,9 @@ def read_tags(terms: Terms, counted: Iterable[Counted]) -> TagBook:
 
 
 def _whole(group: Group, found: dict[int, KnownTag]) -> list[KnownTag]:
-    """The tags of a group that the terms name, or none."""
-    listed = [found[place] for place in sorted(found)]
-    whole = sorted(found) == list(range(group.count))
+    """The tags of a group that the terms name, or none; other places are ignored."""
+    listed = [found[place] for place in range(group.count) if place in found]
+    whole = len(listed) == group.count
     if whole and group_root([known.entry for known in listed]) == group.root:
         return listed
     return []

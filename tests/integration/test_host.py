@@ -420,6 +420,27 @@ async def test_some_connections_are_kept_for_our_own_dials() -> None:
         await a.network.dial(d.address)
 
 
+async def test_connections_that_carry_nothing_make_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host_module, "IDLE_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(host_module, "SWEEP_SECONDS", 0.05)
+    a = Node(b"a", limits=HostLimits(connections_max=4, inbound_max=4))
+    others = [Node(letter) for letter in (b"b", b"c", b"d", b"e")]
+    async with running(a, *others):
+        streams = [await other.network.dial(a.address) for other in others]
+        ends = [await a.accepted.receive() for _ in others]
+        await trio.sleep(0.6)
+        assert a.connections() == 4
+        for end in ends[1:]:
+            await end.close()
+        await until(lambda: a.connections() == 2)
+        await trio.sleep(0.6)
+        assert a.connections() == 2
+        await streams[0].send([b"still here"])
+        assert await ends[0].receive() == b"still here"
+
+
 # ------------------------------------------------------------- other protocols
 
 

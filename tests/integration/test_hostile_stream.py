@@ -21,15 +21,24 @@ from p2pnode.net import stream as stream_module
 from p2pnode.net.host import PROTOCOL, Libp2pNetwork
 from p2pnode.node import Node
 from p2pnode.ports import Stream, StreamClosed
+from p2pnode.services import neighbours as neighbours_module
+from p2pnode.services.neighbours import Manners
 from p2pnode.store.memory import MemoryStore
 from p2pnode.system import SystemClock, SystemRng
 from protocols import wire
-from protocols.claims import Announce, Kind
+from protocols.claims import Announce, Kind, Part
 from protocols.codec import encode
+from protocols.effects import ServeIds
 from protocols.keys import NetworkId, Scope, SigningKey, neighbourhood_scope, network_id
 from protocols.limits import FRAME_MAX
 from protocols.neighbour import scope_hash
-from protocols.record import NO_BACKLINK, Record, encode_record, sign_record
+from protocols.record import (
+    NO_BACKLINK,
+    Record,
+    decode_record,
+    encode_record,
+    sign_record,
+)
 from tests.worlds import World, key_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.net]
@@ -388,6 +397,80 @@ async def test_streams_without_a_word_do_not_keep_others_out() -> None:
                     await evil._host.new_stream(peer_id, [PROTOCOL])
                 except Exception:  # noqa: BLE001  # refused: as it should be
                     break
+        await served(victim, friend)
+
+
+async def test_idle_strangers_do_not_keep_others_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(neighbours_module, "STRANGE_SECONDS_MAX", 0.5)
+    async with street() as (victim, friend, attacker, _):
+        neighbours = victim.node.neighbours
+        neighbours._manners = Manners(links_max=6)
+        await served(victim, friend)
+        await attacker.greet()
+        crowd: list[str] = []
+        async with trio.open_nursery() as nursery:
+            for _number in range(4):
+                evil = Libp2pNetwork(secrets.token_bytes(32))
+                await nursery.start(evil.run, _ignore)
+                crowd.append(evil.peer_id)
+                idle = Attacker(await evil.dial(victim.node.network.addresses[0]))
+                await idle.greet([])
+            fixed = neighbours.peers.know(crowd[0])
+            fixed.fixed = True
+
+            async def left() -> bool:
+                return crowd[1] not in neighbours._links
+
+            await until(left)
+            await trio.sleep(1.5)
+            assert crowd[0] in neighbours._links
+            assert friend.node.network.peer_id in neighbours._links
+            assert neighbours.peers.know(crowd[1]).failures
+            nursery.cancel_scope.cancel()
+        await served(victim, friend)
+
+
+async def _ignore(_stream: Stream) -> None:
+    await trio.sleep_forever()
+
+
+async def test_records_wanted_by_id_are_read_a_frame_at_a_time() -> None:
+    large = [write(title="x")]
+    for seq in range(1, 12):
+        claim = Part(salt=bytes(16), tree=1, root=SCOPE, index=seq, data=bytes(32_000))
+        large.append(
+            sign_record(
+                MALLORY,
+                network=NETWORK,
+                scope=SCOPE,
+                seq=seq,
+                backlink=large[-1].id,
+                time_ms=0,
+                kind=Kind.PART,
+                claim=claim,
+            )
+        )
+    ids = tuple(sorted(record.id for record in large))
+    async with street() as (victim, friend, attacker, evil):
+        await attacker.greet()
+        for record in large:
+            await attacker.send(push(record))
+        await victim.gets(large[-1])
+        link = victim.node.neighbours._links[evil.peer_id]
+        link._work.append(ServeIds(scope=SCOPE, ids=ids))
+        turns = 0
+        while link._work:
+            frames = await link._serve()
+            assert sum(map(len, frames)) <= 2 * FRAME_MAX
+            turns += 1
+        assert turns > len(large) // 3
+        await attacker.send(wire.encode_frame(wire.WantIds(scope=SCOPE, ids=ids)))
+        got: list[bytes] = []
+        while len(got) < len(ids):
+            got += (await attacker.hear(wire.Found)).records
+        assert sorted(decode_record(each).id for each in got) == list(ids)
         await served(victim, friend)
 
 

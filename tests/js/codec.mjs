@@ -87,6 +87,12 @@ function foreign(reader, size, what) {
   return new Foreign(what);
 }
 
+/** A map or extension is read only if it is empty, and then refused as foreign. */
+function empty(reader, width, more, what) {
+  if (number(reader, width) > 0) throw refuse(what);
+  return foreign(reader, more, what);
+}
+
 function read(reader, depth) {
   const first = number(reader, 1);
   if (first <= 0x7f) return first;
@@ -101,6 +107,7 @@ function read(reader, depth) {
     case 0xc4: return take(reader, number(reader, 1));
     case 0xc5: return take(reader, number(reader, 2));
     case 0xc6: return take(reader, number(reader, 4));
+    case 0xc7: case 0xc8: case 0xc9: return empty(reader, 1 << (first - 0xc7), 1, "an extension");
     case 0xca: return foreign(reader, 4, "a float");
     case 0xcb: return foreign(reader, 8, "a float");
     case 0xcc: return number(reader, 1);
@@ -114,6 +121,7 @@ function read(reader, depth) {
     case 0xdb: return text(reader, number(reader, 4));
     case 0xdc: return array(reader, number(reader, 2), depth);
     case 0xdd: return array(reader, number(reader, 4), depth);
+    case 0xde: case 0xdf: return empty(reader, 2 << (first - 0xde), 0, "a map");
     default: throw refuse(`first byte ${first.toString(16)}`);
   }
 }
@@ -249,14 +257,16 @@ export const choice = (table) => (value) => {
   return { tag: value[0], ...table[value[0]](value.slice(1)) };
 };
 
-/** The bodies of the frames of a file. */
-export function* frames(data) {
-  for (let at = 0; at < data.length; ) {
-    if (at + 4 > data.length) throw new Refused("bad-bundle", "ends inside a length");
+/** The bodies of the frames of a file, and whether bytes of an unfinished one are left. */
+export function allFrames(data) {
+  const bodies = [];
+  let at = 0;
+  while (at + 4 <= data.length) {
     const size = data.readUInt32BE(at);
     if (size < 1 || size > FRAME_MAX) throw new Refused("frame-size", String(size));
-    if (at + 4 + size > data.length) throw new Refused("bad-bundle", "ends inside a frame");
-    yield data.subarray(at + 4, at + 4 + size);
+    if (at + 4 + size > data.length) break;
+    bodies.push(data.subarray(at + 4, at + 4 + size));
     at += 4 + size;
   }
+  return { bodies, rest: at < data.length };
 }

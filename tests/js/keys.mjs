@@ -184,7 +184,7 @@ export function idText(prefix, id) {
 export function readId(prefix, typed) {
   const bad = (detail) => new Refused("bad-code", detail);
   const text = typed.trim();
-  if (text.length > 90) throw bad("too long");
+  if (text.length > 90 || /[^\x21-\x7e]/.test(text)) throw bad("length or ASCII");
   if (text !== text.toLowerCase() && text !== text.toUpperCase()) throw bad("two cases");
   const lower = text.toLowerCase();
   const at = lower.lastIndexOf("1");

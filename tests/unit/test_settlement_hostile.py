@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocols.claims import Dispute, Enter, Kind, Part, Profile, Seen, TermsClaim
+from protocols.claims import Dispute, Enter, Kind, Part, Profile, Seen, Tags, TermsClaim
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import Head
 from protocols.join import make_continue
@@ -604,3 +604,20 @@ def test_a_key_is_one_persons_for_ever_and_nobody_is_paid_twice():
     assert signed == report.settlement.earned + (
         report.settlement.residue if report.settlement.last else 0
     )
+
+
+def test_a_tag_listed_beside_a_fixed_group_voids_nothing():
+    world = balloon_world(balloons=2, budget=800_000)
+    extra = replace(world.entries[0], label="one too many")
+    claim = Tags(
+        salt=salt_of("extra"),
+        group="balloons",
+        offset=2,
+        tags=((extra, None),),
+        revoked=(),
+    )
+    world.write(world.sponsor, Kind.TAGS, claim)
+    world.finish_round(1)
+    settled = world.settle(1).settlement
+    assert len(settled.grants) == 2
+    assert settled.unspent == 0
