@@ -62,6 +62,8 @@ class Library:
         """Scope -> the campaign it belongs to."""
         self._reading: list[list[Record]] = []
         """For each read under way, what was stored since it began."""
+        self._without_terms: set[Scope | None] = set()
+        """Campaigns whose records were read in vain; nothing came since."""
         feeds.subscribe(self._note)
 
     async def open(self) -> None:
@@ -160,9 +162,11 @@ class Library:
         cached = self._views.get(campaign)
         if cached is not None:
             return cached
-        evidence = await self._read(campaign)
+        known_empty = campaign in self._without_terms
+        evidence = Evidence() if known_empty else await self._read(campaign)
         found = find_terms(evidence.by_id.values())
         if not found:
+            self._without_terms.add(campaign)  # until a record of it arrives
             raise Failure(
                 "no-terms-yet",
                 "The terms of this campaign have not arrived yet.",
@@ -260,5 +264,6 @@ class Library:
             meanwhile.extend(change.records)
         for record in change.records:
             campaign = self._watched.get(record.scope)
+            self._without_terms.discard(campaign)
             if campaign in self._views:
                 self._views[campaign].evidence.add(record)
