@@ -20,6 +20,7 @@ from cli import frame, output
 from cli.i18n import _
 from p2pnode import failures
 from p2pnode.failures import Failure
+from p2pnode.rule_failures import rule_failure
 from protocols.errors import ProtocolError
 
 EXIT_CODES: Final = {
@@ -201,13 +202,7 @@ def _failure(error: Exception) -> Failure:
                 _("'p2pnode doctor' checks folder, rights and disk."),
             )
         case ProtocolError():
-            return Failure(
-                str(error.reason),
-                _("This breaks a rule: {rule}").format(rule=error),
-                _("Data as protocols/spec describes it."),
-                _("Ask whoever gave it to you for a new copy."),
-                failures.UNVERIFIED,
-            )
+            return rule_failure(error)
         case _:
             kind = type(error).__name__
             return Failure(

@@ -13,7 +13,8 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from p2pnode.failures import BAD_REQUEST, INTERNAL, UNVERIFIED, Failure
+from p2pnode.failures import BAD_REQUEST, INTERNAL, Failure
+from p2pnode.rule_failures import rule_failure
 from p2pnode.store_failures import STORE_ERRORS, store_failure
 from protocols.errors import ProtocolError
 
@@ -73,14 +74,7 @@ def as_failure(error: Exception) -> Failure:
         case Failure():
             return error
         case ProtocolError():
-            return Failure(
-                str(error.reason),
-                "This breaks a rule: {rule}",
-                "Data as protocols/spec describes it.",
-                "Ask whoever gave it to you for a new copy.",
-                UNVERIFIED,
-                rule=error,
-            )
+            return rule_failure(error)
         case HTTPException():
             return Failure(
                 "unknown-path" if error.status_code == 404 else "wrong-method",
