@@ -71,7 +71,7 @@ def _filled(text: str) -> str:
     return (
         text.replace("{me}", author_text(key))
         .replace("{opens}", _rfc3339(now))
-        .replace("{first}", _rfc3339(now + 3 * MINUTE_S))
+        .replace("{first}", _rfc3339(now + 4 * MINUTE_S))
         .replace("{redeem}", _rfc3339(now + 90 * 86_400))
     )
 

@@ -49,7 +49,7 @@ def _when_connected(peer: str) -> client.Document:
     for _look in range(LOOKS):
         known = client.call("GET", "/peers").get("peers", [])
         entry = next((each for each in known if each.get("peer") == peer), {})
-        if entry.get("connected") or entry.get("error"):
+        if entry.get("connected"):
             break
         time.sleep(LOOK_S)
     return entry

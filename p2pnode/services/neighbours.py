@@ -307,20 +307,20 @@ class Neighbours:
         await self._talk(stream)
 
     async def _compare_loop(self) -> None:
-        """Compare all neighbours now and then, and save the peer table."""
+        """Compare all neighbours now and then."""
         while True:
             await trio.sleep(self._manners.reconcile_s)
             self.reconcile()
+
+    async def _room_loop(self) -> None:
+        """Let strangers go while there is little room; save the peer table."""
+        while True:
+            await trio.sleep(1)
+            self._make_room(trio.current_time())
             try:
                 await self.peers.save()
             except (StoreInDoubt, StoreFull) as error:
                 log.warning("the peer table was not saved: %s", error)
-
-    async def _room_loop(self) -> None:
-        """Let strangers go while they leave too little room for others."""
-        while True:
-            await trio.sleep(1)
-            self._make_room(trio.current_time())
 
     def _make_room(self, now: Seconds) -> None:
         """Let go whom nothing connects with this node, the longest first.

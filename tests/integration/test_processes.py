@@ -336,3 +336,18 @@ def test_a_write_that_breaks_off_is_in_doubt_and_the_node_reads_again(
         until(lambda: cli(shop.home, "status").code == 0)
         assert set(acknowledged) <= set(shop.records())
         assert "Traceback" not in shop.log_text()
+
+
+def test_two_nodes_that_were_both_stopped_meet_again(
+    shop: Daemon, alice: Daemon
+) -> None:
+    address = shop.up().addresses[0]
+    alice.up()
+    assert alice.do("peer", "add", address)["connected"]
+    until(lambda: shop.do("status")["neighbours"] == 1)
+    time.sleep(1.5)  # the peer table is saved every second
+    shop.stop()
+    alice.stop()
+    assert shop.up().addresses[0] == address
+    alice.up()
+    until(lambda: alice.do("status")["neighbours"] == 1)
