@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from p2pnode.api import app, folder, server
 from p2pnode.api.routes import routes
 from p2pnode.failures import Failure
 from p2pnode.keeper import Keeper
-from p2pnode.net.host import CannotListen, Libp2pNetwork
+from p2pnode.net.host import CannotListen, Libp2pNetwork, is_free
 from p2pnode.node import Node
 from p2pnode.ports import Store
 from p2pnode.store.sqlite import open_store
@@ -84,19 +83,8 @@ def _last_addresses(home: Path) -> tuple[str, ...]:
         ports = [int(line) for line in (home / PORTS_FILE).read_text("ascii").split()]
     except (OSError, ValueError):
         return LISTEN
-    free = [port for port in ports if 0 < port < 65_536 and _is_free(port)]
-    return tuple(f"/ip4/127.0.0.1/tcp/{port}" for port in free[:1]) or LISTEN
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        if os.name == "posix":  # connections that just ended do not take the port
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    known = [f"/ip4/127.0.0.1/tcp/{port}" for port in ports if 0 < port < 65_536]
+    return tuple(filter(is_free, known[:1])) or LISTEN
 
 
 def _remember_ports(home: Path, addresses: Sequence[str]) -> None:

@@ -394,6 +394,15 @@ def _is_wildcard(address: Multiaddr) -> bool:
     return str(address).startswith(("/ip4/0.0.0.0/", "/ip6/::/"))
 
 
+def is_free(address: str) -> bool:
+    """Whether nobody listens at a TCP address of this machine."""
+    try:
+        _assert_free(Multiaddr(address))
+    except CannotListen:
+        return False
+    return True
+
+
 def _assert_free(address: Multiaddr) -> None:
     """Fail if another program listens there.
 
