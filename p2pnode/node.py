@@ -43,7 +43,7 @@ class Node:
         self.feeds = Feeds(store, identity.network_id, clock, rng)
         self.library = Library(identity, self.feeds, store)
         self.neighbours = Neighbours(self.feeds, store, network, clock, rng)
-        self.books = Books(self.library, self.feeds, clock, rng)
+        self.books = Books(self.library, self.feeds, rng)
         self.witness = Witness(self.library, self.feeds, self.books, clock, rng)
         self.acts = Acts(
             library=self.library,

@@ -29,7 +29,7 @@ from protocols.settlement.voucher import Voucher, make_voucher
 from protocols.text import author_text
 
 if TYPE_CHECKING:
-    from p2pnode.ports import Clock, Rng
+    from p2pnode.ports import Rng
     from p2pnode.services.feeds import Feeds
     from p2pnode.services.library import Library, View
     from protocols.record import Record
@@ -74,10 +74,9 @@ class Line:
 class Books:
     """Closes, their verification and the lines they give."""
 
-    def __init__(self, library: Library, feeds: Feeds, clock: Clock, rng: Rng) -> None:
+    def __init__(self, library: Library, feeds: Feeds, rng: Rng) -> None:
         self._library = library
         self._feeds = feeds
-        self._clock = clock
         self._rng = rng
         self._verified: dict[Scope, tuple[int, Verified]] = {}
         self._closing = trio.Lock()

@@ -70,7 +70,7 @@ class Player:
         rng = Dice()
         self.feeds = Feeds(self.store, NETWORK, clock, rng)
         self.library = Library(self.identity, self.feeds, self.store)
-        self.books = Books(self.library, self.feeds, clock, rng)
+        self.books = Books(self.library, self.feeds, rng)
         self.witness = Witness(self.library, self.feeds, self.books, clock, rng)
         self.dialled: list[str] = []
         self.acts = Acts(

@@ -292,7 +292,7 @@ async def test_a_restarted_witness_goes_on_where_it_was(shop: Shop) -> None:
     await shop.take(shop.joined(alice, shop.root))
     await shop.tend()
     one = shop.player
-    books = Books(one.library, one.feeds, shop.clock, Dice())
+    books = Books(one.library, one.feeds, Dice())
     one.witness = Witness(one.library, one.feeds, books, shop.clock, Dice())
     assert await shop.tend() == []
     await shop.take(shop.joined(bob, alice))
