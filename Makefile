@@ -1,6 +1,6 @@
 # p2pnode: `make demo` plays a campaign, `make test` runs every test.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean probe
+.PHONY: help demo test lint bench peers clean probe
 
 PYTHON ?= python3
 PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -28,8 +28,16 @@ lint: $(LINT_READY) ## check style, types and layers
 bench: $(READY) ## measure, print a table
 	$(BIN)/python -m tests.bench
 
+peers: ## fetch what `make bench` measures beside ours (Node 20 for most of it)
+	@mkdir -p .peers
+	$(PYTHON) -m venv .peers/venv
+	.peers/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -r tests/bench/peer_programs/requirements.txt
+	cp tests/bench/peer_programs/package.json .peers/
+	cd .peers && npm install --no-audit --no-fund --no-package-lock --loglevel=error
+
 clean: ## remove what make made
-	rm -rf .venv .venv-lint .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf .venv .venv-lint .peers .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache \
 	  .import_linter_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

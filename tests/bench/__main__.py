@@ -26,6 +26,7 @@ SUBJECTS = (
     "settle",
     "cli",
     "daemon",
+    "peers",
 )
 QUICK = 0.15
 """Of the work of a whole run."""
