@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -339,7 +340,8 @@ def _terms(given: Input) -> Case:
 
 def _frame(given: Input) -> Case:
     frame = decode_frame(_bytes(given, "bytes"))
-    return {"tag": frame.tag, "name": type(frame).__name__.lower()}
+    words = re.sub("(?<=[a-z])(?=[A-Z])", "-", type(frame).__name__)
+    return {"tag": frame.tag, "name": words.lower()}
 
 
 # 0007

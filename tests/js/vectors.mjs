@@ -12,6 +12,7 @@ import * as records from "./records.mjs";
 import * as join from "./join.mjs";
 import { ENTRY, EVIDENCE, publicOf, readCode, tagId } from "./tags.mjs";
 import { CUT_ENTRY, FORK_ENTRY, LEAF, ROW, wire } from "./cut.mjs";
+import { readFrame } from "./frames.mjs";
 import { makeRow } from "./rows.mjs";
 import { settle } from "./settle.mjs";
 import { cover, readVoucher } from "./close.mjs";
@@ -132,6 +133,10 @@ const OPS = {
     return { invite: hex(join.inviteId(link.invite)), title: link.title, addresses: link.addresses };
   },
   terms: ({ bytes }) => ({ campaign: hex(campaignId(readTerms(bytes).value)) }),
+  frame: ({ bytes }) => {
+    const { tag, name } = readFrame(unhex(bytes));
+    return { tag, name };
+  },
   entry: ({ bytes }) => ({ id: hex(tagId(read(ENTRY, bytes))) }),
   code: ({ text }) => {
     const { entry } = readCode(text);
