@@ -8,6 +8,7 @@ error is in doubt, not failed: the store closes and touches nothing more; what
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -47,6 +48,12 @@ STATEMENTS_CACHED: Final = 256
 BACKUP_PAGES: Final = 1_024
 """Pages copied before other calls get their turn."""
 
+WAL_STRETCH: Final = 1 << 16
+"""Bytes of the WAL read and written at once; SQLite's files take below 128 kB."""
+
+UNREADABLE: Final = (apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_CORRUPTFS)
+"""Errors of the disk that do not come of writing."""
+
 SETTINGS: Final = """
 PRAGMA foreign_keys = ON;
 PRAGMA trusted_schema = OFF;
@@ -69,6 +76,7 @@ async def open_store(path: Path, *, vfs: str | None = None) -> SqliteStore:
         StoreInUse: another process has it open.
         StoreDamaged: it is not a store, or cannot be read.
         StoreFull: no room, or read-only.
+        StoreInDoubt: the disk does not say that it kept what was found.
     """
     database = _Database(path, vfs)
     worker = Worker("p2pnode-store", database.commit)
@@ -260,8 +268,10 @@ class _Database:
             raise StoreFull("the file is read-only")
         try:
             self._connection = _connect(self._path, self._vfs)
+            _write_wal_again(self._path, self._vfs)
             _migrate(self._connection, self._path)
             self.checkpoint()
+            _sync_folder(self._path.parent)
         except apsw.Error as error:
             raise _translated(error, self._path) from error
 
@@ -394,7 +404,8 @@ class _Database:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            connection.close(True)
+            with suppress(apsw.Error):  # that it cannot even close is no news
+                connection.close(True)
 
 
 class _Copy:
@@ -441,11 +452,17 @@ def _create(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name durable; Windows has no way to ask, and no need."""
+    """Make names durable; Windows has no way to ask, and no need.
+
+    SQLite does so when it makes a WAL, but may be killed before that.
+    """
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a file system that cannot be asked
+                raise StoreInDoubt(f"the folder: {error}") from error
         finally:
             os.close(descriptor)
 
@@ -468,6 +485,28 @@ def _connect(path: Path, vfs: str | None) -> apsw.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection
+
+
+def _write_wal_again(path: Path, vfs: str | None) -> None:
+    """Make the WAL that was found durable, whatever an earlier fsync said of it.
+
+    Linux forgets what an fsync could not write: it goes on showing it, and the
+    next fsync reports success. A checkpoint from such a WAL, and a power cut in
+    or after it, would leave pages of several ages. Writing the same bytes once
+    more is harmless, and makes the fsync honest.
+    """
+    how = [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_WAL, 0]
+    try:
+        wal = apsw.VFSFile(vfs or "", f"{path}-wal", how)
+    except apsw.CantOpenError:
+        return  # there is none
+    try:
+        size = wal.xFileSize()
+        for offset in range(0, size, WAL_STRETCH):
+            wal.xWrite(wal.xRead(min(WAL_STRETCH, size - offset), offset), offset)
+        wal.xSync(apsw.SQLITE_SYNC_NORMAL)
+    finally:
+        wal.xClose()
 
 
 def _check_owner(connection: apsw.Connection, path: Path) -> None:
@@ -521,7 +560,11 @@ def _translated(error: apsw.Error, path: Path) -> Exception:
         return StoreInUse(f"another process has {path} open: stop it first")
     if isinstance(error, (apsw.FullError, apsw.ReadOnlyError)):
         return _full(error)
-    return StoreDamaged(f"{path}: {type(error).__name__}: {error}")
+    what = f"{type(error).__name__}: {error}"
+    code = getattr(error, "extendedresult", None)
+    if isinstance(error, apsw.IOError) and code not in UNREADABLE:
+        return StoreInDoubt(what)
+    return StoreDamaged(f"{path}: {what}")
 
 
 def _full(error: apsw.Error) -> StoreFull:

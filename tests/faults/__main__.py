@@ -1,0 +1,50 @@
+"""By hand: `python -m tests.faults --help`."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import tempfile
+import time
+from pathlib import Path
+
+import trio
+
+from tests.faults.disk import calls, mounted
+from tests.faults.workload import RECORDS, Oracle, Story, cuts, play, restart
+
+
+async def cut_everywhere(seed: int, every: int, size: int) -> None:
+    """Cut the power before every change of the workload, and restart."""
+    with mounted() as vfs, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        story, oracle = Story(disk=vfs.disk), Oracle()
+        await play(story, vfs, folder, seed, size)
+        await oracle.read(story)
+        log = story.disk.log
+        print(f"seed {seed}: {len(log):,} changes of the disk {calls(log)}")
+        start, tried, kept = time.monotonic(), 0, collections.Counter[str]()
+        for place, disk in cuts(log):
+            if place % every == 0:
+                vfs.disk = disk.after_cut(f"{seed}/{place}")
+                after = await restart(story, oracle, place, vfs, folder)
+                tried += 1
+                more = sum(w.begun == -1 for w in after.writes)
+                kept[str(more - story.acknowledged(place))] += 1
+        print(f"  {tried:,} cuts, all well, in {time.monotonic() - start:.0f} s;")
+        print("  unacknowledged writes that were kept:", dict(sorted(kept.items())))
+
+
+def main() -> None:
+    """Read the arguments and do it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--records", type=int, default=RECORDS)
+    args = parser.parse_args()
+    for seed in args.seeds:
+        trio.run(cut_everywhere, seed, args.every, args.records)
+
+
+if __name__ == "__main__":
+    main()
