@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 
 from tests.faults.disk import calls, mounted
+from tests.faults.kills import kill_often
 from tests.faults.workload import RECORDS, Oracle, Story, cuts, play, restart
 
 
@@ -35,13 +36,31 @@ async def cut_everywhere(seed: int, every: int, size: int) -> None:
         print("  unacknowledged writes that were kept:", dict(sorted(kept.items())))
 
 
+def kill_real_nodes(seed: int, kills: int) -> None:
+    """Kill processes under load."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        tally = kill_often(Path(name), kills, seed)
+    print(
+        f"seed {seed}: {tally.kills} kills, {tally.early} of them while starting,"
+        f" in {time.monotonic() - start:.0f} s: all {len(tally.acknowledged):,}"
+        f" acknowledged records are at both nodes, {len(tally.places):,} places"
+        " were seen, none with two records"
+    )
+
+
 def main() -> None:
     """Read the arguments and do it."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--records", type=int, default=RECORDS)
+    parser.add_argument("--kills", type=int, help="kill real nodes instead")
     args = parser.parse_args()
+    if args.kills:
+        for seed in args.seeds:
+            kill_real_nodes(seed, args.kills)
+        return
     for seed in args.seeds:
         trio.run(cut_everywhere, seed, args.every, args.records)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -11,7 +10,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -24,6 +22,7 @@ from p2pnode import identity
 from p2pnode.api.folder import api_file
 from p2pnode.failures import Failure
 from p2pnode.swarm.supervisor import NODE
+from tests.faults.kills import kill_often
 from tests.nodes import Daemon, cli, program, refused, until, wrapped
 
 pytestmark = [
@@ -50,37 +49,9 @@ def alice(tmp_path: Path) -> Iterator[Daemon]:
     node.stop()
 
 
-def test_nothing_acknowledged_is_lost_over_kills(shop: Daemon, alice: Daemon) -> None:
-    shop.up()
-    alice.up()
-    codes = itertools.cycle(shop.publish(balloons=3))
-    alice.do("campaign", "join", shop.do("campaign", "invite")["link"])
-    until(lambda: alice.do("campaign", "list")["campaigns"][0]["terms"])
-    acknowledged: list[str] = []
-
-    def busy(node: Daemon) -> None:
-        """Scan until the node is gone."""
-        try:
-            while True:
-                acknowledged.append(node.scan(next(codes)))
-        except Failure:
-            return
-
-    for turn in range(KILLS):
-        victim, other = (alice, shop) if turn % 2 == 0 else (shop, alice)
-        work = threading.Thread(target=busy, args=(victim,))
-        work.start()
-        time.sleep(0.1 + 0.03 * turn)
-        victim.kill()
-        work.join()
-        acknowledged += [other.scan(next(codes)) for _ in range(3)]
-        victim.up()
-        if victim is shop:  # its port is another now
-            alice.do("peer", "add", shop.ready().addresses[0])
-    assert len(acknowledged) > 3 * KILLS
-    for node in (shop, alice):
-        until(lambda node=node: set(acknowledged) <= set(node.records()))  # type: ignore[misc]
-    assert all(node.do("status")["forks"] == 0 for node in (shop, alice))
+def test_nothing_is_lost_or_signed_twice_over_kills(tmp_path: Path) -> None:
+    tally = kill_often(tmp_path, KILLS, seed=1)
+    assert len(tally.acknowledged) > 3 * KILLS
 
 
 def test_a_second_node_on_a_folder_is_refused(shop: Daemon) -> None:
