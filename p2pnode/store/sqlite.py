@@ -9,6 +9,7 @@ error is in doubt, not failed: the store closes and touches nothing more; what
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from protocols.record import Record
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 APPLICATION_ID: Final = 0x70327031
 """Marks the file as ours: "p2p1"."""
@@ -241,7 +244,9 @@ class SqliteStore(Store):
         """Tell who waits in `doubted` that a call left the store in doubt."""
         try:
             yield
-        except StoreInDoubt:
+        except StoreInDoubt as error:
+            if not self._doubt.is_set():
+                log.error("the store is in doubt: %s", error)  # noqa: TRY400  # in words
             self._doubt.set()
             raise
 

@@ -12,10 +12,12 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
+import apsw
 import trio
 
 from p2pnode.ports import Store
@@ -203,7 +205,8 @@ async def play(
         try:
             await _live(node, await node.feeds(), rng, life, size // 2)
         finally:
-            await node.close()
+            with suppress(apsw.Error):  # SQLite ignores them, apsw tells them
+                await node.close()
 
 
 async def _live(
