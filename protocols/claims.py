@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 from protocols.codec import Value, decode, encode
 from protocols.errors import ProtocolError, Reason
@@ -50,6 +50,9 @@ from protocols.shape import (
 )
 from protocols.tags.entry import ENTRY, EVIDENCE, Evidence, TagEntry
 from protocols.terms import TERMS, Terms
+
+Claim: TypeAlias = Any
+"""The dataclass that a record's kind says."""
 
 
 class Kind(IntEnum):

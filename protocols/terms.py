@@ -331,6 +331,10 @@ class Terms:
     """Minutes added to UTC before a day begins; 480 for Beijing."""
     _id: Scope | None = field(default=None, init=False, repr=False, compare=False)
     """Remembered by `campaign_id`."""
+    _parties: dict[AuthorKey, Party] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Remembered by `party`."""
 
     @property
     def faults(self) -> int:
@@ -344,7 +348,11 @@ class Terms:
 
     def party(self, key: AuthorKey) -> Party | None:
         """The merchant, host or device that `key` belongs to."""
-        return next((party for party in self.named if key in party.keys), None)
+        if self.named and not self._parties:
+            for party in self.named:
+                for one in party.keys:
+                    self._parties.setdefault(one, party)
+        return self._parties.get(key)
 
     def names(self, key: AuthorKey) -> bool:
         """Whether `key` may begin its feed with `enter`."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
-from protocols.settlement.cut import Row
 from protocols.settlement.settle import Settlement, settle
 from tests.random_worlds import RandomWorld
 from tests.reference_settlement import Reference, Result
@@ -58,9 +58,7 @@ def said(settled: Settlement) -> dict[str, Any]:
     """What is compared, of a settlement."""
     return {
         "people": {p.root: p.refused for p in settled.admission.persons.values()},
-        "rows": [
-            tuple(getattr(row, name) for name in Row.__slots__) for row in settled.rows
-        ],
+        "rows": list(map(astuple, settled.rows)),
         "refused": [(act.id, reason) for act, reason in settled.refused],
         "grants": [
             (grant.act.id, grant.round, grant.pool, grant.act.person.root)

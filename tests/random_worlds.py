@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from protocols.claims import Kind
+from protocols.claims import Dispute, Kind
 from protocols.keys import RecordId, Seed
 from protocols.record import Record
 from protocols.settlement.cut import CutEntry, Declared, ForkEntry, StatementLine
@@ -313,6 +313,12 @@ class RandomWorld:
             above = dice.choice(("nobody", "p9", "shop a"))
         made = world.invite(above, uses=dice.choice((1, 3)), tag=dice.choice("abcd"))
         self.people.append(name)
+        if dice.random() < 0.05:
+            odd = Dispute(
+                salt=salt_of(name), close=world.records[0].id, statement_root=bytes(32)
+            )
+            world.write(key_of(name), Kind.DISPUTE, odd)
+            return
         world.join_by(name, made)
 
     def _go_on(self) -> None:

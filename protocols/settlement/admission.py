@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from protocols.checked import Checked
 from protocols.claims import Kind
 from protocols.errors import ProtocolError, Reason
 from protocols.join import Continue, Join, check_continue, check_join, invite_id
-from protocols.keys import AuthorKey, RecordId
+from protocols.keys import AuthorKey
 from protocols.limits import CONTINUES_MAX
-from protocols.record import Record
 from protocols.settlement.cut import Counted, OrderKey
 from protocols.terms import Terms, campaign_id
 
@@ -76,28 +76,24 @@ class Admission:
         return self.refused.get(key, Reason.NOT_ADMITTED)
 
 
-Proven = dict[RecordId, tuple[AuthorKey, Join]]
-"""Genesis records whose signatures were checked -> root key, the root's join."""
-
-
 def admit(
-    terms: Terms, counted: Iterable[Counted], proven: Proven | None = None
+    terms: Terms, counted: Iterable[Counted], checked: Checked | None = None
 ) -> Admission:
     """Judge all counted genesis records.
 
     Args:
         terms: the campaign's terms.
         counted: counted records of all rounds so far, in any order.
-        proven: what was checked in the rounds before; added to.
+        checked: what was checked before; added to.
     """
-    proven = {} if proven is None else proven
+    checked = Checked() if checked is None else checked
     geneses = sorted(
         (item for item in counted if item.record.seq == 0), key=lambda item: item.order
     )
     found = Admission(persons={}, by_key={}, entered={}, refused={})
     for genesis in geneses:
         try:
-            _enter(terms, genesis, found, proven)
+            _enter(terms, genesis, found, checked)
         except ProtocolError as error:
             found.refused[genesis.record.author] = error.reason
     _spend_invites(found)
@@ -105,17 +101,20 @@ def admit(
     return found
 
 
-def _enter(terms: Terms, genesis: Counted, found: Admission, proven: Proven) -> None:
+def _enter(terms: Terms, genesis: Counted, found: Admission, checked: Checked) -> None:
     record = genesis.record
     if record.kind in (Kind.TERMS, Kind.ENTER):
-        _check_named(terms, record)
+        _check_named(terms, genesis)
         found.entered[record.author] = genesis.order
         return
     if record.kind not in (Kind.JOIN, Kind.CONTINUE):
         raise ProtocolError(Reason.WRONG_GENESIS, f"kind {record.kind}")
-    if record.id not in proven:
-        proven[record.id] = _check_genesis(terms, genesis, record.claim())
-    root, join = proven[record.id]
+    claim: Join | Continue = genesis.claim
+    checked.once(record.id, lambda: _check_genesis(terms, record.author, claim))
+    if isinstance(claim, Join):
+        root, join = record.author, claim
+    else:
+        root, join = claim.root, claim.join
     _check_one_person(terms, found, record.author, root)
     person = found.persons.get(root)
     if person is None:
@@ -143,26 +142,22 @@ def _check_one_person(
         raise ProtocolError(Reason.WRONG_GENESIS, "a key of another person")
 
 
-def _check_named(terms: Terms, record: Record) -> None:
+def _check_named(terms: Terms, genesis: Counted) -> None:
+    record = genesis.record
     if record.kind == Kind.TERMS and record.author not in terms.sponsor:
         raise ProtocolError(Reason.NOT_NAMED, "terms by another key")
     if not terms.names(record.author):
         raise ProtocolError(Reason.NOT_NAMED, "the terms do not name this key")
-    if record.kind == Kind.TERMS and record.claim().terms != terms:
+    if record.kind == Kind.TERMS and genesis.claim.terms != terms:
         raise ProtocolError(Reason.WRONG_CAMPAIGN, "other terms than the scope's")
 
 
-def _check_genesis(
-    terms: Terms, genesis: Counted, claim: Join | Continue
-) -> tuple[AuthorKey, Join]:
-    record, scope = genesis.record, campaign_id(terms)
+def _check_genesis(terms: Terms, author: AuthorKey, claim: Join | Continue) -> None:
+    where = (terms.network, campaign_id(terms), terms.join_bits)
     if isinstance(claim, Join):
-        root, join = record.author, claim
-        check_join(join, root, terms.network, scope, terms.join_bits)
+        check_join(claim, author, *where)
     else:
-        root, join = claim.root, claim.join
-        check_continue(claim, record.author, terms.network, scope, terms.join_bits)
-    return root, join
+        check_continue(claim, author, *where)
 
 
 def _spend_invites(found: Admission) -> None:

@@ -8,10 +8,11 @@ in order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from protocols.claims import Attest, Kind, Outcome
+from protocols.checked import Checked
+from protocols.claims import Attest, Kind, Outcome, Reversal
 from protocols.errors import ProtocolError
 from protocols.join import Card, check_card
 from protocols.keys import AuthorKey, RecordId, TagId
@@ -42,21 +43,22 @@ class Binder:
     admission: Admission
     book: TagBook
     rows: Mapping[RecordId, Row]
+    checked: Checked
     _nonces: set[tuple[AuthorKey, bytes]] = field(default_factory=set)
     _pairs: set[tuple[RecordId, AuthorKey, int]] = field(default_factory=set)
 
-    def judge(self, ordered: Iterable[Counted]) -> Bindings:
-        """Bind every attest, outcome and reversal among `ordered`."""
+    def judge(self) -> Bindings:
+        """Bind every attest, outcome and reversal that counts."""
         found = Bindings()
-        for item in ordered:
+        for item in self.counted.of(Kind.ATTEST, Kind.OUTCOME, Kind.REVERSAL):
             kind = item.record.kind
             if kind == Kind.ATTEST:
-                claim: Attest = item.record.claim()
+                claim: Attest = item.claim
                 bound = self._bind(found, item, claim.author, claim.card, (claim.act,))
                 if bound and self._is_hers(claim):
                     found.attested.setdefault(claim.act, item.record.id)
             elif kind == Kind.OUTCOME:
-                outcome: Outcome = item.record.claim()
+                outcome: Outcome = item.claim
                 self._bind(found, item, outcome.author, outcome.card, outcome.after)
             elif kind == Kind.REVERSAL:
                 self._reverse(found, item)
@@ -79,17 +81,21 @@ class Binder:
             self._pairs.add((scan, self._desk(signer), item.record.kind))
             found.bound[item.record.id] = scan
             return True
-        if card is not None and self._card_holds(card, signer, customer):
+        if card is not None and self._card_holds(item, card, customer):
             found.bound[item.record.id] = None
             return True
         return False
 
-    def _card_holds(self, card: Card, signer: AuthorKey, customer: AuthorKey) -> bool:
+    def _card_holds(self, item: Counted, card: Card, customer: AuthorKey) -> bool:
+        signer, terms = item.record.author, self.terms
         meant = card.merchant is None or self._desk(card.merchant) == self._desk(signer)
         if card.author != customer or not meant or self._is_spent(card):
             return False
         try:
-            check_card(card, self.terms.network, campaign_id(self.terms))
+            self.checked.once(
+                item.record.id,
+                lambda: check_card(card, terms.network, campaign_id(terms)),
+            )
         except ProtocolError:
             return False
         self._nonces.add((card.author, card.nonce))
@@ -151,11 +157,11 @@ class Binder:
         return key if party is None else party.keys[0]
 
     def _reverse(self, found: Bindings, item: Counted) -> None:
-        claim = item.record.claim()
+        claim: Reversal = item.claim
         target = self.counted.by_id.get(claim.outcome)
         if target is None or target.record.kind != Kind.OUTCOME:
             return
-        outcome: Outcome = target.record.claim()
+        outcome: Outcome = target.claim
         if outcome.stage >= len(self.terms.stages):
             return
         until = target.witness_time + self.terms.stages[outcome.stage].refund_ms
@@ -165,8 +171,11 @@ class Binder:
             found.reversed[claim.outcome] = min(outcome.amount, so_far + claim.amount)
 
 
+_VOUCHERS = int(Role.MERCHANT | Role.DEVICE)
+
+
 def may_vouch(terms: Terms, key: AuthorKey) -> bool:
     """Whether outcomes and attests of `key` can count at all."""
     party = terms.party(key)
-    merchant = party is not None and party.role & (Role.MERCHANT | Role.DEVICE)
+    merchant = party is not None and party.role & _VOUCHERS
     return key in terms.sponsor or bool(merchant)

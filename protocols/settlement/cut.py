@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain
+from operator import attrgetter
+from typing import NamedTuple
 
+from protocols.claims import Claim, Kind
 from protocols.codec import encode
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import Head
@@ -114,8 +118,7 @@ class Declared:
     """What it signed; read only from closes before the one settled."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class OrderKey:
+class OrderKey(NamedTuple):
     """Decides every "first". Integers and raw bytes, compared in this order."""
 
     round: int
@@ -128,14 +131,22 @@ class OrderKey:
     id: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Counted:
-    """A record that counts, with what its cut says of it."""
+    """A record that counts, with what its cut says of it. Never changed."""
 
     record: Record
     order: OrderKey
     time_max: int
     """Largest `time_ms` in the feed up to the record."""
+    _claim: Claim = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def claim(self) -> Claim:
+        """The record's claim, read once."""
+        if self._claim is None:
+            self._claim = self.record.claim()
+        return self._claim
 
     @property
     def round(self) -> int:
@@ -173,13 +184,17 @@ class CountedSet:
     terms: Terms
     lookup: Lookup
     all: list[Counted] = field(default_factory=list)
-    """In order of rounds; inside a round by (author, seq)."""
+    """In order key."""
     by_id: dict[RecordId, Counted] = field(default_factory=dict)
+    by_kind: dict[int, list[Counted]] = field(default_factory=dict)
+    """Kind -> its records, in order key."""
+    geneses: list[Counted] = field(default_factory=list)
+    """The first record of every feed, in order key."""
     heads: dict[AuthorKey, Head] = field(default_factory=dict)
     _time_max: dict[AuthorKey, int] = field(default_factory=dict)
 
     def add_round(self, declared: Declared) -> list[Counted]:
-        """Count the records of the next declared round and return them.
+        """Count the records of the next declared round; return them in order key.
 
         Raises:
             ProtocolError: WRONG_CUT when the cut contradicts itself, the
@@ -188,45 +203,66 @@ class CountedSet:
         """
         _check_declared(self.terms, declared)
         finals: list[bytes] = sorted(declared.finals)
-        new: list[Counted] = []
+        runs: list[list[Counted]] = []
         missing: list[bytes] = []
         for entry in declared.cut:
             tie = sha256(preimage("tie", encode([[*finals], entry.author]))).digest()
             try:
-                new += self._count(entry, declared.round, tie)
+                runs += self._count(entry, declared.round, tie)
             except Incomplete as error:
                 missing += error.missing
         if missing:
             raise Incomplete(missing)
+        runs.sort(key=lambda run: run[0].order)
+        new = [counted for run in runs for counted in run]
         self.all += new
         for counted in new:
-            self.by_id[counted.record.id] = counted
+            record = counted.record
+            self.by_id[record.id] = counted
+            self.by_kind.setdefault(record.kind, []).append(counted)
+            if record.seq == 0:
+                self.geneses.append(counted)
         return new
 
-    def _count(self, entry: CutEntry, number: int, tie: bytes) -> list[Counted]:
+    def of(self, *kinds: Kind) -> list[Counted]:
+        """The counted records of these kinds, in order key."""
+        found = [self.by_kind[kind] for kind in kinds if kind in self.by_kind]
+        if len(found) == 1:
+            return found[0]
+        return sorted(chain.from_iterable(found), key=_order)
+
+    def _count(self, entry: CutEntry, number: int, tie: bytes) -> list[list[Counted]]:
+        """The new records of one author, those of one witness time together.
+
+        Nobody else's stand between them in order key, so runs are sorted, not
+        records.
+        """
         before = self.heads.get(entry.author)
         first = 0 if before is None else before.seq + 1
         _check_steps(self.terms, entry, first, number)
-        chain = self._chain(entry, first, NO_BACKLINK if before is None else before.id)
+        records = self._chain(
+            entry, first, NO_BACKLINK if before is None else before.id
+        )
         time_max = self._time_max.get(entry.author, 0)
         steps = iter((*entry.steps[1:], (entry.seq + 1, 0)))
         next_seq, next_wt = next(steps)
         wt = entry.steps[0][1]
-        counted = []
-        for record in chain:
-            if record.seq == next_seq:
+        runs: list[list[Counted]] = [[]]
+        for seq, record in enumerate(records, first):
+            if seq == next_seq:
                 wt, (next_seq, next_wt) = next_wt, next(steps)
+                runs.append([])
             time_max = max(time_max, record.header.time_ms)
-            key = OrderKey(number, wt, tie, entry.author, record.seq, record.id)
-            counted.append(Counted(record=record, order=key, time_max=time_max))
+            key = OrderKey(number, wt, tie, entry.author, seq, record.id)
+            runs[-1].append(Counted(record, key, time_max))
         self.heads[entry.author] = Head(entry.seq, entry.id)
         self._time_max[entry.author] = time_max
-        return counted
+        return runs
 
     def _chain(self, entry: CutEntry, first: int, below: RecordId) -> list[Record]:
         """The records first..entry.seq, found by walking the backlinks down."""
         feed = (entry.author, campaign_id(self.terms), self.terms.network)
-        chain: list[Record] = []
+        found: list[Record] = []
         wanted = entry.id
         for seq in range(entry.seq, first - 1, -1):
             record = self.lookup(wanted)
@@ -236,12 +272,15 @@ class CountedSet:
             here = (header.author, header.scope, header.network)
             if here != feed or header.seq != seq:
                 raise ProtocolError(Reason.WRONG_CUT, "an id names another place")
-            chain.append(record)
-            wanted = record.header.backlink
+            found.append(record)
+            wanted = header.backlink
         if wanted != below:
             raise ProtocolError(Reason.WRONG_CUT, "does not extend the cut before")
-        chain.reverse()
-        return chain
+        found.reverse()
+        return found
+
+
+_order = attrgetter("order")
 
 
 def _check_declared(terms: Terms, declared: Declared) -> None:

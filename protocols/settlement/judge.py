@@ -2,31 +2,36 @@
 
 The round starts from the grants of the rounds before and passes over all
 counted acts without a grant, in order key. The tests run in the order of
-`_first_failure`; the first that fails is the act's reason. A refused act consumes
+`_tests_of`; the first that fails is the act's reason. A refused act consumes
 nothing and is judged again in the next round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import NamedTuple
 
-from protocols.claims import Kind
+from protocols.claims import Attest, Kind, Outcome
 from protocols.errors import Reason
 from protocols.keys import AuthorKey, RecordId, TagId
 from protocols.settlement.admission import Admission, Person
 from protocols.settlement.bind import Bindings, may_vouch
-from protocols.settlement.cut import Counted, CountedSet, Row
-from protocols.settlement.money import Share, Why, pool_of, split
+from protocols.settlement.cut import Counted, CountedSet, OrderKey, Row
+from protocols.settlement.money import Accounts, Share, Why, pool_of, split
 from protocols.settlement.rows import KnownTag, TagBook
 from protocols.tags.entry import Rotating
-from protocols.terms import Act, Count, Flat, Once, Stage, Terms
+from protocols.terms import Act, Count, Flat, Limits, Once, Stage, Terms
 
 DAY_MS = 86_400_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActFacts:
+WORDS = (Kind.OUTCOME, Kind.ATTEST)
+
+
+class ActFacts(NamedTuple):
     """What is known of one act when it is judged."""
 
     item: Counted
@@ -34,6 +39,8 @@ class ActFacts:
     stage: Stage | None
     person: Person | None
     grade: int
+    act_time: int
+    """When the act happened, in ms: a scan's stands in its row."""
     row: Row | None = None
     """A scan's evidence row."""
     tag: KnownTag | None = None
@@ -45,16 +52,8 @@ class ActFacts:
         """The act's record id."""
         return self.item.record.id
 
-    @property
-    def act_time(self) -> int:
-        """When the act happened, in ms: a scan's stands in its row."""
-        if self.row is not None:
-            return self.row.act_time
-        return self.item.act_time(0 if self.stage is None else self.stage.late_ms)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class Grant(NamedTuple):
     """An accepted act and its pool."""
 
     act: ActFacts
@@ -62,26 +61,52 @@ class Grant:
     """The round that granted it."""
     pool: int
     """g, after the budget."""
-    shares: tuple[Share, ...]
+    limits: Limits
+    host: AuthorKey | None
+    """The first key of the host whose tag she came through."""
+    withheld: tuple[Why, ...]
+    """Shares that a fork of the act's feed costs."""
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """How the pool is shared: made when somebody asks."""
+        stage, person = self.act.stage, self.act.person
+        assert stage is not None
+        assert person is not None
+        if stage.reward is None:
+            return ()
+        return split(
+            stage.reward,
+            self.limits,
+            self.pool,
+            person,
+            self.host,
+            withheld=self.withheld,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
 class Ledger:
     """What the grants so far use up. Only `Judge` writes it."""
 
+    accounts: Accounts
     budget_left: int
     grants: dict[RecordId, Grant] = field(default_factory=dict)
-    by_person: dict[tuple[AuthorKey, int], list[Grant]] = field(default_factory=dict)
-    """(person, stage) -> her grants."""
-    by_inviter: dict[tuple[AuthorKey, int], list[Grant]] = field(default_factory=dict)
-    """(inviter, stage) -> grants of those she invited."""
+    by_person: dict[tuple[AuthorKey, int], OrderKey] = field(default_factory=dict)
+    """(person, stage that another needs) -> her first granted act."""
+    by_inviter: dict[tuple[AuthorKey, int], OrderKey] = field(default_factory=dict)
+    """(inviter, stage that another needs) -> the first of those she invited."""
     per_stage: dict[int, int] = field(default_factory=dict)
     used: set[tuple[object, ...]] = field(default_factory=set)
     windows: dict[tuple[bytes, int], int] = field(default_factory=dict)
     days: dict[tuple[AuthorKey, int], int] = field(default_factory=dict)
     places: dict[AuthorKey, list[tuple[int, str]]] = field(default_factory=dict)
+    """Person -> act time and place of her accepted scans, ascending."""
     desks: dict[tuple[AuthorKey, int | None], int] = field(default_factory=dict)
     """(merchant's first key, day or None for all) -> amount so far."""
+
+
+Test = Callable[[ActFacts, Stage], Reason | None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,13 +127,27 @@ class Judge:
     ledger: Ledger
     taps: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)
     """Chip's tag -> (counter, witness time) of its counted taps."""
+    _tests: dict[int, tuple[Test, ...]] = field(default_factory=dict, init=False)
+    """Stage -> what `_tests_of` says."""
+    _needed: frozenset[int] = field(default=frozenset(), init=False)
+    """Stages that must come before another."""
+    _earliest: dict[bytes, tuple[list[int], list[int]]] = field(
+        default_factory=dict, init=False
+    )
+    """Chip's tag -> counters, ascending; earliest witness time from each on."""
 
-    def run(self, ordered: list[Counted]) -> dict[RecordId, tuple[ActFacts, Reason]]:
-        """Judge all acts without a grant; return the refused with reasons."""
+    def __post_init__(self) -> None:
+        """Look up once what is the same for every act."""
+        stages = self.terms.stages
+        self._tests = {i: self._tests_of(stage) for i, stage in enumerate(stages)}
+        self._needed = frozenset(a.stage for stage in stages for a in stage.after)
+
+    def run(
+        self, waiting: Iterable[Counted]
+    ) -> dict[RecordId, tuple[ActFacts, Reason]]:
+        """Judge acts without a grant, in order key; the refused with reasons."""
         refused: dict[RecordId, tuple[ActFacts, Reason]] = {}
-        for item in ordered:
-            if item.record.id in self.ledger.grants:
-                continue
+        for item in waiting:
             act = self.facts(item)
             if act is None:
                 continue
@@ -116,62 +155,74 @@ class Judge:
             if reason is None:
                 self._grant(act)
             else:
-                refused[act.id] = (act, reason)
+                refused[item.record.id] = (act, reason)
         return refused
 
     # facts
 
     def facts(self, item: Counted) -> ActFacts | None:
         """What is known of `item` as an act, or None if it is none."""
-        record = item.record
-        if record.kind == Kind.SCAN:
-            row = self.rows[record.id]
-            return ActFacts(
-                item=item,
-                stage_index=row.stage,
-                stage=self._stage(row.stage),
-                person=self.admission.by_key.get(record.author),
-                grade=self._scan_grade(row),
-                row=row,
-                tag=self.book.tags.get(TagId(row.tag)),
-            )
-        if record.kind == Kind.JOIN:
-            index = self._join_stage()
-            if index is None:
+        match item.record.header.kind:
+            case Kind.SCAN:
+                return self._scan(item)
+            case Kind.JOIN:
+                return self._join(item)
+            case Kind.OUTCOME | Kind.ATTEST:
+                return self._word(item)
+            case _:
                 return None
-            return ActFacts(
-                item=item,
-                stage_index=index,
-                stage=self._stage(index),
-                person=self.admission.by_key.get(record.author),
-                grade=5 if record.id in self.bindings.attested else 0,
-            )
-        if record.kind not in (Kind.OUTCOME, Kind.ATTEST):
-            return None
-        claim = record.claim()
+
+    def _scan(self, item: Counted) -> ActFacts:
+        row = self.rows[item.record.id]
+        return ActFacts(
+            item,
+            row.stage,
+            self._stage(row.stage),
+            self.admission.by_key.get(item.record.header.author),
+            self._scan_grade(row),
+            row.act_time,
+            row,
+            self.book.tags.get(TagId(row.tag)),
+        )
+
+    def _join(self, item: Counted) -> ActFacts | None:
+        stages = enumerate(self.terms.stages)
+        for index, stage in stages:
+            if stage.act == Act.JOIN:
+                return ActFacts(
+                    item,
+                    index,
+                    stage,
+                    self.admission.by_key.get(item.record.author),
+                    5 if item.record.id in self.bindings.attested else 0,
+                    item.act_time(stage.late_ms),
+                )
+        return None
+
+    def _word(self, item: Counted) -> ActFacts | None:
+        claim: Outcome | Attest = item.claim
         if claim.stage is None:
             return None
-        scan = self.bindings.bound.get(record.id)
+        stage = self._stage(claim.stage)
+        scan = self.bindings.bound.get(item.record.id)
         tag = None
         if scan is not None and scan in self.rows:
             tag = self.book.tags.get(TagId(self.rows[scan].tag))
         return ActFacts(
-            item=item,
-            stage_index=claim.stage,
-            stage=self._stage(claim.stage),
-            person=self.admission.by_key.get(claim.author),
-            grade=self._word_grade(item, claim.stage, claim.amount),
-            tag=tag,
-            amount=claim.amount,
+            item,
+            claim.stage,
+            stage,
+            self.admission.by_key.get(claim.author),
+            self._word_grade(item, stage, claim.amount),
+            item.act_time(0 if stage is None else stage.late_ms),
+            None,
+            tag,
+            claim.amount,
         )
 
     def _stage(self, index: int) -> Stage | None:
         stages = self.terms.stages
         return stages[index] if index < len(stages) else None
-
-    def _join_stage(self) -> int | None:
-        stages = enumerate(self.terms.stages)
-        return next((i for i, stage in stages if stage.act == Act.JOIN), None)
 
     def _scan_grade(self, row: Row) -> int:
         own = row.own_grade
@@ -181,25 +232,29 @@ class Judge:
 
     def _harvested(self, row: Row) -> bool:
         """A later tap of this chip was seen clearly before this one."""
-        stages = self.terms.stages
-        late_ms = stages[row.stage].late_ms if row.stage < len(stages) else 0
+        stage = self._stage(row.stage)
+        late_ms = 0 if stage is None else stage.late_ms
         mine = self.counted.by_id[row.id].witness_time
-        counter = row.counter or 0
-        return any(
-            other > counter and seen < mine - late_ms
-            for other, seen in self.taps.get(row.tag, ())
-        )
+        counters, earliest = self._taps_of(row.tag)
+        after = bisect_right(counters, row.counter or 0)
+        return after < len(counters) and earliest[after] < mine - late_ms
 
-    def _word_grade(self, item: Counted, index: int, amount: int) -> int:
+    def _taps_of(self, tag: bytes) -> tuple[list[int], list[int]]:
+        if tag not in self._earliest:
+            taps = sorted(self.taps.get(tag, ()))
+            times = list(accumulate((seen for _, seen in reversed(taps)), min))
+            self._earliest[tag] = ([counter for counter, _ in taps], times[::-1])
+        return self._earliest[tag]
+
+    def _word_grade(self, item: Counted, stage: Stage | None, amount: int) -> int:
         """Grade of an attest or outcome: 0, 5, or 7 past its refund window."""
         if item.record.id not in self.bindings.bound:
             return 0
-        if item.record.kind != Kind.OUTCOME or index >= len(self.terms.stages):
+        if item.record.header.kind != Kind.OUTCOME or stage is None:
             return 5
-        gone = self.bindings.reversed.get(item.record.id, 0)
-        if amount and gone >= amount:
+        if amount and self.bindings.reversed.get(item.record.id, 0) >= amount:
             return 0
-        return 7 if self.terms.stages[index].refund_ms else 5
+        return 7 if stage.refund_ms else 5
 
     # tests
 
@@ -208,38 +263,59 @@ class Judge:
         if reason is not None:
             return reason
         stage = act.stage
-        if stage is None or stage.act != act.item.record.kind:
+        if stage is None or stage.act != act.item.record.header.kind:
             return Reason.UNKNOWN_STAGE
-        for test in _TESTS:
-            reason = test(self, act, stage)
+        for test in self._tests[act.stage_index]:
+            reason = test(act, stage)
             if reason is not None:
                 return reason
         return None
 
+    def _tests_of(self, stage: Stage) -> tuple[Test, ...]:
+        """What follows admitted, erased and stage, in the order of spec 0008 §6.
+
+        Only the tests that acts of this stage can fail.
+        """
+        limits, reward = self.terms.limits, stage.reward
+        scan, word = stage.act == Act.SCAN, stage.act in WORDS
+        first = reward is not None and isinstance(reward.rule, Flat)
+        asked: tuple[tuple[bool, Test], ...] = (
+            (stage.refund_ms > 0, self._mature),
+            (scan, self._tag),
+            (True, self._window),
+            (True, self._grade),
+            (word, self._bound),
+            (bool(stage.after), self._after),
+            (scan or first or stage.once != Once.NEVER, self._once),
+            (scan and stage.per_window > 0, self._per_window),
+            (scan and limits.place_interval_ms > 0, self._velocity),
+            (limits.per_person_per_day > 0, self._day_limit),
+            (stage.act == Act.OUTCOME, self._merchant_cap),
+            (True, self._budget),
+        )
+        return tuple(test for is_asked, test in asked if is_asked)
+
     def _admitted(self, act: ActFacts) -> Reason | None:
-        record = act.item.record
-        if record.kind in (Kind.OUTCOME, Kind.ATTEST):
-            hosts = record.id in self.bindings.bound
-            if not may_vouch(self.terms, record.author) and not hosts:
-                return Reason.NOT_NAMED
-            return act.person.refused if act.person else Reason.NOT_ADMITTED
-        return self.admission.reason(record.author)
+        header = act.item.record.header
+        if header.kind not in WORDS:
+            return self.admission.reason(header.author)
+        bound = act.item.record.id in self.bindings.bound
+        if not bound and not may_vouch(self.terms, header.author):
+            return Reason.NOT_NAMED
+        return act.person.refused if act.person else Reason.NOT_ADMITTED
 
     def _erased(self, act: ActFacts) -> Reason | None:
-        since = self.erased.get(act.id)
+        since = self.erased.get(act.item.record.id) if self.erased else None
         gone = since is not None and since <= act.item.round
         return Reason.ERASED if gone else None
 
     def _mature(self, act: ActFacts, stage: Stage) -> Reason | None:
-        if not stage.refund_ms:
-            return None
         until = act.item.witness_time + stage.refund_ms
         early = self.terms.rounds[self.round - 1].accept_until < until
         return Reason.NOT_MATURE if early else None
 
     def _tag(self, act: ActFacts, stage: Stage) -> Reason | None:
-        if act.row is None:
-            return None
+        assert act.row is not None
         if act.tag is None or act.tag.group != stage.tags:
             return Reason.UNKNOWN_TAG
         entry = act.tag.entry
@@ -269,17 +345,16 @@ class Judge:
         return Reason.GRADE if refunded or act.grade < stage.grade else None
 
     def _bound(self, act: ActFacts, _: Stage) -> Reason | None:
-        needs = act.item.record.kind in (Kind.OUTCOME, Kind.ATTEST)
-        free = needs and act.id not in self.bindings.bound
-        return Reason.NOT_BOUND if free else None
+        bound = act.item.record.id in self.bindings.bound
+        return None if bound else Reason.NOT_BOUND
 
     def _after(self, act: ActFacts, stage: Stage) -> Reason | None:
         assert act.person is not None
         for needed in stage.after:
             ledger = self.ledger
-            grants = ledger.by_inviter if needed.by_invitee else ledger.by_person
-            done = grants.get((act.person.root, needed.stage), [])
-            if not any(grant.act.item.order < act.item.order for grant in done):
+            first = ledger.by_inviter if needed.by_invitee else ledger.by_person
+            done = first.get((act.person.root, needed.stage))
+            if done is None or done >= act.item.order:
                 return Reason.AFTER
         return None
 
@@ -315,31 +390,32 @@ class Judge:
 
     def _per_window(self, act: ActFacts, stage: Stage) -> Reason | None:
         key = _window_key(act)
-        if key is None or not stage.per_window:
+        if key is None:
             return None
         full = self.ledger.windows.get(key, 0) >= stage.per_window
         return Reason.PER_WINDOW if full else None
 
     def _velocity(self, act: ActFacts, _: Stage) -> Reason | None:
-        interval = self.terms.limits.place_interval_ms
-        if not interval or act.row is None or act.person is None:
-            return None
-        here = _place(act)
-        for time, place in self.ledger.places.get(act.person.root, ()):
-            if place != here and abs(time - act.act_time) < interval:
+        assert act.person is not None
+        interval, here = self.terms.limits.place_interval_ms, _place(act)
+        scans = self.ledger.places.get(act.person.root, [])
+        at = bisect_right(scans, act.act_time - interval, key=_time)
+        for time, place in scans[at:]:
+            if time >= act.act_time + interval:
+                break
+            if place != here:
                 return Reason.VELOCITY
         return None
 
     def _day_limit(self, act: ActFacts, _: Stage) -> Reason | None:
+        assert act.person is not None
         most = self.terms.limits.per_person_per_day
-        if not most or act.person is None:
-            return None
         day = (act.person.root, self._day(act.act_time))
         return Reason.DAY if self.ledger.days.get(day, 0) >= most else None
 
     def _merchant_cap(self, act: ActFacts, _: Stage) -> Reason | None:
         party = self.terms.party(act.item.record.author)
-        if act.item.record.kind != Kind.OUTCOME or party is None:
+        if party is None:
             return None
         desk, day = party.keys[0], self._day(act.act_time)
         today = self.ledger.desks.get((desk, day), 0) + act.amount
@@ -367,28 +443,14 @@ class Judge:
         assert stage is not None
         assert person is not None
         pool = min(self._pool(act, stage), ledger.budget_left)
-        shares: tuple[Share, ...] = ()
+        host = None if act.tag is None else self._host(act.tag, person)
+        withheld = self._withheld(act.item, person)
+        grant = Grant(act, self.round, pool, self.terms.limits, host, withheld)
         if stage.reward is not None:
-            shares = split(
-                stage.reward,
-                self.terms.limits,
-                pool,
-                person,
-                self._host(act, person),
-                withheld=self._withheld(act.item, person),
-            )
-        grant = Grant(act=act, round=self.round, pool=pool, shares=shares)
+            ledger.accounts.add(stage.reward, pool, person.root, host, withheld)
         ledger.budget_left -= pool
-        ledger.grants[act.id] = grant
-        stage_key = (person.root, act.stage_index)
-        ledger.by_person.setdefault(stage_key, []).append(grant)
-        if person.inviter is not None:
-            above = (person.inviter.root, act.stage_index)
-            ledger.by_inviter.setdefault(above, []).append(grant)
-        ledger.used.update(self._uses(act, stage))
-        taken = ledger.per_stage.get(act.stage_index, 0)
-        ledger.per_stage[act.stage_index] = taken + 1
-        self._tally(act, person)
+        ledger.grants[act.item.record.id] = grant
+        self._tally(act, stage, person)
 
     def _withheld(self, item: Counted, actor: Person) -> tuple[Why, ...]:
         """Which shares a fork of the act's feed costs: never a customer's."""
@@ -396,25 +458,51 @@ class Judge:
             return ()
         return tuple(Why) if item.record.author in actor.keys else (Why.HOST,)
 
-    def _tally(self, act: ActFacts, person: Person) -> None:
-        ledger, day = self.ledger, self._day(act.act_time)
-        window = _window_key(act)
+    def _tally(self, act: ActFacts, stage: Stage, person: Person) -> None:
+        """Note what the grant uses up, as far as a test will ask for it."""
+        ledger, limits, index = self.ledger, self.terms.limits, act.stage_index
+        if index in self._needed:
+            self._note_first(ledger.by_person, (person.root, index), act)
+            if person.inviter is not None:
+                self._note_first(ledger.by_inviter, (person.inviter.root, index), act)
+        if stage.once != Once.NEVER or act.row is not None:
+            ledger.used.update(self._uses(act, stage))
+        ledger.per_stage[index] = ledger.per_stage.get(index, 0) + 1
+        if limits.per_person_per_day:
+            day = (person.root, self._day(act.act_time))
+            ledger.days[day] = ledger.days.get(day, 0) + 1
+        if act.row is not None:
+            self._tally_scan(act, person)
+        elif stage.act == Act.OUTCOME:
+            self._tally_desk(act)
+
+    def _tally_scan(self, act: ActFacts, person: Person) -> None:
+        ledger, window = self.ledger, _window_key(act)
         if window is not None:
             ledger.windows[window] = ledger.windows.get(window, 0) + 1
-        ledger.days[person.root, day] = ledger.days.get((person.root, day), 0) + 1
-        if act.row is not None:
+        if self.terms.limits.place_interval_ms:
             here = (act.act_time, _place(act))
-            ledger.places.setdefault(person.root, []).append(here)
-        party = self.terms.party(act.item.record.author)
-        if party is not None and act.item.record.kind == Kind.OUTCOME:
-            for when in (day, None):
-                key = (party.keys[0], when)
-                ledger.desks[key] = ledger.desks.get(key, 0) + act.amount
+            insort(ledger.places.setdefault(person.root, []), here)
 
-    def _host(self, act: ActFacts, actor: Person) -> AuthorKey | None:
+    def _tally_desk(self, act: ActFacts) -> None:
+        party, desks = self.terms.party(act.item.record.author), self.ledger.desks
+        if party is not None:
+            for when in (self._day(act.act_time), None):
+                key = (party.keys[0], when)
+                desks[key] = desks.get(key, 0) + act.amount
+
+    @staticmethod
+    def _note_first(
+        firsts: dict[tuple[AuthorKey, int], OrderKey],
+        key: tuple[AuthorKey, int],
+        act: ActFacts,
+    ) -> None:
+        """Keep the smallest order key: a later round can grant an earlier act."""
+        firsts[key] = min(firsts.get(key, act.item.order), act.item.order)
+
+    def _host(self, tag: KnownTag, actor: Person) -> AuthorKey | None:
         """The first key of the tag's host; None if the actor is the host."""
-        host = None if act.tag is None else act.tag.entry.host
-        party = None if host is None else self.terms.party(host)
+        party = None if tag.entry.host is None else self.terms.party(tag.entry.host)
         if party is None or any(key in actor.keys for key in party.keys):
             return None
         return party.keys[0]
@@ -423,23 +511,8 @@ class Judge:
         return (time_ms + self.terms.day_offset_min * 60_000) // DAY_MS
 
 
-Test = Callable[[Judge, ActFacts, Stage], Reason | None]
-
-_TESTS: tuple[Test, ...] = (
-    Judge._mature,  # noqa: SLF001 - the class's own table
-    Judge._tag,  # noqa: SLF001
-    Judge._window,  # noqa: SLF001
-    Judge._grade,  # noqa: SLF001
-    Judge._bound,  # noqa: SLF001
-    Judge._after,  # noqa: SLF001
-    Judge._once,  # noqa: SLF001
-    Judge._per_window,  # noqa: SLF001
-    Judge._velocity,  # noqa: SLF001
-    Judge._day_limit,  # noqa: SLF001
-    Judge._merchant_cap,  # noqa: SLF001
-    Judge._budget,  # noqa: SLF001
-)
-"""What follows admitted, erased and stage, in the order of spec 0008 §6."""
+def _time(scan: tuple[int, str]) -> int:
+    return scan[0]
 
 
 def conditions_met(

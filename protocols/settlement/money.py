@@ -1,18 +1,20 @@
 """Pools into shares: floors, remainders, and what is withheld. Spec 0008 §7.
 
 Every amount is an integer of the minor unit. Each share is rounded down; what
-is left of a pool is the residue's, never a participant's.
+is left of a pool is the residue's, never a participant's. `split` shows the
+shares of one act; `Accounts` adds up those of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 
 from protocols.keys import AuthorKey
 from protocols.settlement.admission import Person
-from protocols.settlement.rules import share
+from protocols.settlement.rules import LANE, LANE_BITS, lanes, share
 from protocols.terms import Limits, Reward
 
 BP = 10_000
@@ -107,3 +109,62 @@ def split(
                 )
             )
     return tuple(found)
+
+
+@dataclass(slots=True, kw_only=True)
+class Accounts:
+    """What the shares of all granted acts add up to, without making them."""
+
+    limits: Limits
+    pools: int = 0
+    """Sum of all granted pools."""
+    _direct: dict[AuthorKey, int] = field(default_factory=dict)
+    """Shares that need no chain: hosts' and what goes back to actors."""
+    _chains: dict[AuthorKey, int] = field(default_factory=dict)
+    """Actor's root -> sum of the `lanes` of her acts."""
+
+    def add(
+        self,
+        reward: Reward,
+        granted: int,
+        actor: AuthorKey,
+        host: AuthorKey | None,
+        withheld: Collection[Why],
+    ) -> None:
+        """Book one act as `split` shares it; `actor` is her root key."""
+        self.pools += granted
+        rest = granted
+        if reward.host_bp:
+            to_host = granted * reward.host_bp // BP
+            rest -= to_host
+            if host is not None and Why.HOST not in withheld:
+                self._direct[host] = self._direct.get(host, 0) + to_host
+        if reward.back_bp:
+            back = granted * reward.back_bp // BP
+            rest -= back
+            if Why.BACK not in withheld:
+                self._direct[actor] = self._direct.get(actor, 0) + back
+        chain = lanes(reward.rule, rest, self.limits.paid_levels)
+        if Why.CHAIN in withheld:
+            chain -= chain & LANE
+        self._chains[actor] = self._chains.get(actor, 0) + chain
+
+    def earned(self, persons: Iterable[Person]) -> dict[AuthorKey, int]:
+        """Shares by root or host key: every chain is handed up, level by level.
+
+        Args:
+            persons: everybody who was granted anything, and all above them.
+        """
+        earned, chains = dict(self._direct), dict(self._chains)
+        for person in sorted(persons, key=_level, reverse=True):
+            chain = chains.get(person.root, 0)
+            if chain & LANE:
+                earned[person.root] = earned.get(person.root, 0) + (chain & LANE)
+            above = person.inviter
+            if above is not None and chain > LANE:
+                rest = chains.get(above.root, 0) + (chain >> LANE_BITS)
+                chains[above.root] = rest
+        return earned
+
+
+_level = attrgetter("level")

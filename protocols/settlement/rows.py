@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 
+from protocols.checked import Checked
 from protocols.claims import Kind, Part, Scan, Tags
 from protocols.codec import decode
 from protocols.errors import ProtocolError, Reason
-from protocols.keys import AuthorKey, TagId
+from protocols.keys import TagId
 from protocols.limits import PART_MAX
 from protocols.merkle import Tree
 from protocols.settlement.cut import Counted, Incomplete, OrderKey, Row
@@ -68,7 +71,7 @@ def read_tags(terms: Terms, counted: Iterable[Counted]) -> TagBook:
     """
     ours = sorted(
         (item for item in counted if item.record.author in terms.sponsor),
-        key=lambda item: item.order,
+        key=attrgetter("order"),
     )
     lists = _SerialLists(ours)
     groups: dict[str, dict[int, KnownTag]] = {}
@@ -77,7 +80,7 @@ def read_tags(terms: Terms, counted: Iterable[Counted]) -> TagBook:
     for item in ours:
         if item.record.kind != Kind.TAGS:
             continue
-        claim: Tags = item.record.claim()
+        claim: Tags = item.claim
         group = groups.setdefault(claim.group, {})
         for place, (entry, keys) in enumerate(claim.tags, claim.offset):
             if place in group:
@@ -156,7 +159,11 @@ def _from_parts(chunks: dict[int, bytes]) -> tuple[bytes, ...]:
 
 
 def row_of(
-    terms: Terms, book: TagBook, item: Counted, committed: dict[bytes, Row]
+    terms: Terms,
+    book: TagBook,
+    item: Counted,
+    committed: Mapping[bytes, Row],
+    checked: Checked | None = None,
 ) -> Row:
     """The evidence row of a scan that counts for the first time.
 
@@ -165,17 +172,18 @@ def row_of(
         ProtocolError: WRONG_CUT, the committed row contradicts the headers.
     """
     record = item.record
+    checked = Checked() if checked is None else checked
     if record.claim_bytes is None:
         if record.id not in committed:
             raise Incomplete([record.id])
         return _check_row(terms, item, committed[record.id])
-    claim: Scan = record.claim()
+    claim: Scan = item.claim
     act_time = item.act_time(_late_ms(terms, claim.stage))
     known = book.tags.get(claim.tag)
     grade = 0
     if known is not None:
         try:
-            grade = _own_grade(terms, known, record.author, claim, act_time)
+            grade = _own_grade(terms, known, item, act_time, checked)
         except ProtocolError:
             grade = 0
     evidence = claim.evidence if grade else Bare()
@@ -209,15 +217,17 @@ def _late_ms(terms: Terms, stage: int) -> int:
 
 
 def _own_grade(
-    terms: Terms, known: KnownTag, author: AuthorKey, claim: Scan, act_time: int
+    terms: Terms, known: KnownTag, item: Counted, act_time: int, checked: Checked
 ) -> int:
     """The grade of a scan by its own evidence, 0 to 4.
 
     Raises:
         ProtocolError: the evidence does not hold (grade 0).
     """
+    claim: Scan = item.claim
+    author, once = item.record.author, partial(checked.once, item.record.id)
     entry, evidence = known.entry, claim.evidence
-    public, scope = entry.public, campaign_id(terms)
+    public, where = entry.public, (terms.network, campaign_id(terms))
     match public, evidence:
         case Printed(), PrintedText(signature=signature):
             if signature not in known.proven:
@@ -227,10 +237,10 @@ def _own_grade(
         case Gs1(key=key), Gs1Text(key=read) if key == read:
             return 1
         case Serials(), SerialProof() if _listed(known, evidence.index, evidence.key):
-            check_once_key(evidence, terms.network, scope, author, claim.tag)
+            once(lambda: check_once_key(evidence, *where, author, claim.tag))
             return 2
         case Rotating(window_ms=window_ms), RotatingCode(window_start=start):
-            check_rotating(public, claim.tag, evidence)
+            once(lambda: check_rotating(public, claim.tag, evidence))
             known_stage = claim.stage < len(terms.stages)
             fresh_ms = terms.stages[claim.stage].fresh_ms if known_stage else 0
             fresh = start - SKEW_MS <= act_time <= start + window_ms + fresh_ms
@@ -238,7 +248,7 @@ def _own_grade(
         case Taps(first=first), TapProof() if _listed(
             known, evidence.counter - first, evidence.key
         ):
-            check_once_key(evidence, terms.network, scope, author, claim.tag)
+            once(lambda: check_once_key(evidence, *where, author, claim.tag))
             return 4
         case Machine(device=device), Bare() if device == author:
             return 4

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protocols.claims import Kind
+from protocols.checked import Checked
+from protocols.claims import Erase, Kind
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import AuthorKey, RecordId, Scope
 from protocols.merkle import Tree, root
-from protocols.settlement.admission import Admission, Proven, admit
-from protocols.settlement.bind import Binder, Bindings
+from protocols.settlement.admission import Admission, admit
+from protocols.settlement.bind import Binder
 from protocols.settlement.cut import (
     LINE,
     ROW,
@@ -23,6 +24,7 @@ from protocols.settlement.cut import (
     Declared,
     Incomplete,
     Lookup,
+    OrderKey,
     Row,
     StatementLine,
 )
@@ -33,6 +35,7 @@ from protocols.settlement.judge import (
     Ledger,
     conditions_met,
 )
+from protocols.settlement.money import Accounts
 from protocols.settlement.rows import TagBook, read_tags, row_of
 from protocols.terms import Terms, campaign_id
 
@@ -80,6 +83,7 @@ class _State:
     """What one round hands to the next."""
 
     ledger: Ledger
+    checked: Checked
     rows: dict[RecordId, Row]
     taps: dict[bytes, list[tuple[int, int]]]
     met: tuple[bool, ...]
@@ -87,17 +91,23 @@ class _State:
     """Payee key -> lines signed by the closes before."""
     forks: dict[AuthorKey, list[tuple[int, int]]]
     """Author -> (round listed, fork seq)."""
-    proven: Proven
-    """Genesis records whose signatures were checked."""
+    waiting: list[Counted]
+    """Acts that were refused so far, in order key."""
 
 
-def settle(terms: Terms, rounds: Sequence[Declared], lookup: Lookup) -> Settlement:
+def settle(
+    terms: Terms,
+    rounds: Sequence[Declared],
+    lookup: Lookup,
+    checked: Checked | None = None,
+) -> Settlement:
     """Settle the last of `rounds`, folding over all of them.
 
     Args:
         terms: the campaign's terms, already checked.
         rounds: what the closes so far declare, rounds ascending.
         lookup: a campaign record by id, or None if it is not here.
+        checked: what this process found good before; added to.
 
     Raises:
         Incomplete: records under the cuts are missing.
@@ -109,13 +119,14 @@ def settle(terms: Terms, rounds: Sequence[Declared], lookup: Lookup) -> Settleme
         raise ProtocolError(Reason.WRONG_CUT, "rounds ascend")
     counted = CountedSet(terms, lookup)
     state = _State(
-        ledger=Ledger(budget_left=terms.budget),
+        ledger=Ledger(accounts=Accounts(limits=terms.limits), budget_left=terms.budget),
+        checked=Checked() if checked is None else checked,
         rows={},
         taps={},
         met=(False,) * len(terms.conditions),
         signed={},
         forks={},
-        proven={},
+        waiting=[],
     )
     settlement = None
     for declared in rounds:
@@ -133,11 +144,17 @@ def _fold(
     for fork in declared.forks:
         state.forks.setdefault(fork.author, []).append((declared.round, fork.seq))
     _check_claims(new, declared)
-    ordered = sorted(counted.all, key=lambda item: item.order)
-    admission = admit(terms, ordered, state.proven)
-    book = read_tags(terms, ordered)
+    admission = admit(terms, counted.geneses, state.checked)
+    book = read_tags(terms, counted.of(Kind.TAGS, Kind.PART))
     rows = _new_rows(terms, book, new, declared, state)
-    bindings = _bind(terms, counted, admission, book, state, ordered)
+    binder = Binder(
+        terms=terms,
+        counted=counted,
+        admission=admission,
+        book=book,
+        rows=state.rows,
+        checked=state.checked,
+    )
     judge = Judge(
         terms=terms,
         round=declared.round,
@@ -145,13 +162,14 @@ def _fold(
         admission=admission,
         book=book,
         rows=state.rows,
-        bindings=bindings,
-        erased=_erasures(counted, ordered),
+        bindings=binder.judge(),
+        erased=_erasures(counted),
         forked=lambda item: _is_withheld(state, item),
         ledger=state.ledger,
         taps=state.taps,
     )
-    refused = judge.run(ordered)
+    refused = judge.run([*state.waiting, *new])
+    state.waiting = [act.item for act, _ in refused.values()]
     met = conditions_met(terms, state.ledger.grants, refused)
     state.met = tuple(a or b for a, b in zip(state.met, met, strict=True))
     return _total(judge, state, rows, refused)
@@ -182,7 +200,7 @@ def _new_rows(
     for item in new:
         if item.record.kind != Kind.SCAN:
             continue
-        row = row_of(terms, book, item, committed)
+        row = row_of(terms, book, item, committed, state.checked)
         rows.append(row)
         state.rows[row.id] = row
         if row.counter is not None:
@@ -191,31 +209,11 @@ def _new_rows(
     return tuple(sorted(rows, key=lambda row: (row.author, row.seq)))
 
 
-def _bind(
-    terms: Terms,
-    counted: CountedSet,
-    admission: Admission,
-    book: TagBook,
-    state: _State,
-    ordered: Sequence[Counted],
-) -> Bindings:
-    binder = Binder(
-        terms=terms,
-        counted=counted,
-        admission=admission,
-        book=book,
-        rows=state.rows,
-    )
-    return binder.judge(ordered)
-
-
-def _erasures(counted: CountedSet, ordered: Sequence[Counted]) -> dict[RecordId, int]:
+def _erasures(counted: CountedSet) -> dict[RecordId, int]:
     """Scans whose claim their own author erased, and when that counted."""
     found: dict[RecordId, int] = {}
-    for item in ordered:
-        if item.record.kind != Kind.ERASE:
-            continue
-        claim = item.record.claim()
+    for item in counted.of(Kind.ERASE):
+        claim: Erase = item.claim
         target = counted.by_id.get(claim.record)
         if not claim.claim or target is None or target.record.kind != Kind.SCAN:
             continue
@@ -238,10 +236,10 @@ def _total(
     refused: dict[RecordId, tuple[ActFacts, Reason]],
 ) -> Settlement:
     terms, number, admission = judge.terms, judge.round, judge.admission
-    grants = sorted(state.ledger.grants.values(), key=lambda g: g.act.item.order)
+    accounts = state.ledger.accounts
     all_met = all(state.met)
-    pools = sum(grant.pool for grant in grants) if all_met else 0
-    earned = _earned(terms, admission, grants) if all_met else {}
+    pools = accounts.pools if all_met else 0
+    earned = _earned(terms, admission, accounts) if all_met else {}
     residue = pools - sum(earned.values())
     nothing_left = state.ledger.budget_left == 0 and all_met
     last = number == len(terms.rounds) or nothing_left
@@ -259,24 +257,26 @@ def _total(
         unspent=terms.budget - pools,
         last=last,
         conditions=state.met,
-        grants=tuple(grants),
-        refused=tuple(sorted(refused.values(), key=lambda pair: pair[0].item.order)),
+        grants=tuple(sorted(state.ledger.grants.values(), key=_order_of_grant)),
+        refused=tuple(refused.values()),
         admission=admission,
         counted=tuple(judge.counted.all),
         book=judge.book,
     )
 
 
+def _order_of_grant(grant: Grant) -> OrderKey:
+    return grant.act.item.order
+
+
 def _earned(
-    terms: Terms, admission: Admission, grants: Sequence[Grant]
+    terms: Terms, admission: Admission, accounts: Accounts
 ) -> dict[AuthorKey, int]:
     """Earned shares by desk: the same account that signed lines are booked on."""
     earned: dict[AuthorKey, int] = {}
-    for grant in grants:
-        for share in grant.shares:
-            if not share.withheld:
-                desk = _desk(terms, admission, share.payee)
-                earned[desk] = earned.get(desk, 0) + share.amount
+    for key, amount in accounts.earned(admission.persons.values()).items():
+        desk = _desk(terms, admission, key)
+        earned[desk] = earned.get(desk, 0) + amount
     return earned
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from protocols.checked import Checked
 from protocols.claims import Close, Kind
 from protocols.errors import ProtocolError, Reason
 from protocols.evidence import Cover, cover, feed_up_to, find_final
@@ -69,11 +70,13 @@ class Evidence:
     Attributes:
         by_id: every record, with its claim if any copy had it.
         version: grows with each record that is added.
+        checked: signatures inside claims that were found good here.
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.by_id: dict[RecordId, Record] = {}
         self.version = 0
+        self.checked = Checked()
         self._feeds: dict[tuple[Scope, AuthorKey], list[Record]] = {}
         for record in records:
             self.add(record)
@@ -147,7 +150,7 @@ def verify_close(terms: Terms, close: Record, evidence: Evidence) -> CloseReport
     claim: Close = close.claim()
     try:
         declared = declared_chain(terms, close, evidence)
-        settlement = settle(terms, declared, evidence.lookup)
+        settlement = settle(terms, declared, evidence.lookup, evidence.checked)
     except Incomplete as error:
         return _report(close, claim, Verdict.INCOMPLETE, missing=error.missing)
     except ProtocolError as error:
@@ -367,5 +370,5 @@ def declare(
     if missing:
         raise Incomplete(missing)
     declared = Declared(round=number, finals=named, cut=found.cut, forks=found.forks)
-    settlement = settle(terms, [*before, declared], evidence.lookup)
+    settlement = settle(terms, [*before, declared], evidence.lookup, evidence.checked)
     return Closing(declared=declared, settlement=settlement)
