@@ -1,4 +1,4 @@
-"""What the node needs from the world: clock, randomness, network, store.
+"""What the node needs from the world: clock, randomness, network, store, cores.
 
 The composition root (`p2pnode.node`) is given one of each. The daemon passes
 the real ones, the simulator seeded ones; no service can tell the difference.
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 Seconds = float
 PeerId = str
 """A peer's transport identity: the text form of its libp2p peer id."""
+
+
+class Verifier(Protocol):
+    """Checks the authors' signatures of records."""
+
+    async def verify(self, records: Sequence[Record]) -> Sequence[bool]:
+        """For each record whether `check_signature` takes it; nothing is kept."""
 
 
 class Clock(Protocol):

@@ -12,7 +12,7 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from protocols.codec import Value, decode, encode
+from protocols.codec import Value, decode, decode_fitting, encode
 from protocols.errors import ProtocolError, Reason
 from protocols.join import (
     CARD,
@@ -432,7 +432,23 @@ def read_claim(kind: int, data: bytes) -> Any:
     Raises:
         ProtocolError: the codec's reasons, or BAD_CLAIM for the wrong shape.
     """
-    value = decode(data, CLAIM_MAX)
+    return _read(kind, decode(data, CLAIM_MAX))
+
+
+def check_claim(kind: int, data: bytes) -> None:
+    """Raise what `read_claim` would, without building the claim if it can.
+
+    Raises:
+        ProtocolError: the codec's reasons, or BAD_CLAIM for the wrong shape.
+    """
+    shape = CLAIMS.get(kind)  # type: ignore[call-overload]
+    fits = SALT.fits if shape is None else shape.fits
+    value, known = decode_fitting(data, CLAIM_MAX, fits)
+    if not known:
+        _read(kind, value)
+
+
+def _read(kind: int, value: Value) -> Any:
     if not isinstance(value, list) or not value:
         raise ProtocolError(Reason.BAD_CLAIM, "a claim is an array")
     try:

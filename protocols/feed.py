@@ -17,6 +17,14 @@ class Head:
     id: RecordId
 
 
+def is_next(head: Head | None, record: Record) -> bool:
+    """Whether `check_next` would take `record`."""
+    header = record.header
+    if head is None:
+        return header.seq == 0
+    return header.seq == head.seq + 1 and header.backlink == head.id
+
+
 def check_next(head: Head | None, record: Record) -> None:
     """Check that `record` extends the feed that ends at `head`.
 

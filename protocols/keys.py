@@ -38,6 +38,8 @@ Seed = NewType("Seed", bytes)
 """32 secret bytes from which a signing key is made."""
 
 PREFIX = b"p2pnode/1/"
+RECORD_PREFIX = PREFIX + b"record\x00"
+"""What `preimage` puts before a header."""
 
 
 def preimage(tag: str, data: bytes) -> bytes:
@@ -79,10 +81,17 @@ def verify(author: bytes, tag: str, data: bytes, signature: bytes) -> None:
     """
     if len(author) != 32 or len(signature) != crypto_sign_BYTES:
         raise ProtocolError(Reason.BAD_SIGNATURE, f"{tag}: 32 and 64 bytes")
+    if not is_valid(author, preimage(tag, data), signature):
+        raise ProtocolError(Reason.BAD_SIGNATURE, tag)
+
+
+def is_valid(author: bytes, signed: bytes, signature: bytes) -> bool:
+    """Whether an Ed25519 signature of 64 bytes is the author's over `signed`."""
     try:
-        crypto_sign_open(signature + preimage(tag, data), author)
-    except (BadSignatureError, ValueError, TypeError) as error:
-        raise ProtocolError(Reason.BAD_SIGNATURE, tag) from error
+        crypto_sign_open(signature + signed, author)
+    except (BadSignatureError, ValueError, TypeError):
+        return False
+    return True
 
 
 def verify_value(author: bytes, tag: str, value: list[Value], signature: bytes) -> None:

@@ -9,27 +9,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from protocols.claims import (
     CAMPAIGN_KINDS,
     GENESIS_KINDS,
     KIND_MAX,
     Kind,
+    check_claim,
     check_note,
     read_claim,
     write_claim,
 )
-from protocols.codec import decode, encode
+from protocols.codec import decode_fitting, encode, encode_parts
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import (
+    RECORD_PREFIX,
     AuthorKey,
     NetworkId,
     RecordId,
     Scope,
     Signature,
     SigningKey,
-    preimage,
+    is_valid,
     verify,
 )
 from protocols.limits import CLAIM_MAX, HEADER_MAX, INT_MAX, NOTE_MAX, RECORD_MAX
@@ -40,9 +42,12 @@ EMPTY_HASH = sha256(b"").digest()
 NO_BACKLINK = RecordId(bytes(32))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """The signed part of a record."""
+class Header(NamedTuple):
+    """The signed part of a record: its fields in the order of the wire.
+
+    A tuple, because that is what decoding gives: building a dataclass of it
+    took as long as all else about it.
+    """
 
     version: int
     network: NetworkId
@@ -132,7 +137,7 @@ class Record:
 
 def record_id(header_bytes: bytes) -> RecordId:
     """The id of a record: the tagged hash of its header's bytes."""
-    return RecordId(sha256(preimage("record", header_bytes)).digest())
+    return RecordId(sha256(RECORD_PREFIX + header_bytes).digest())
 
 
 def sign_record(  # noqa: PLR0913 - the fields of a header
@@ -179,7 +184,7 @@ def sign_record(  # noqa: PLR0913 - the fields of a header
 
 def encode_record(record: Record) -> bytes:
     """The wire bytes of a record."""
-    return encode(
+    return encode_parts(
         [record.header_bytes, record.claim_bytes, record.note_bytes, record.signature]
     )
 
@@ -193,8 +198,9 @@ def decode_record(data: bytes) -> Record:
             WRONG_HASH for the claim, the codec's reasons and BAD_CLAIM for what
             it says, and the same for the note.
     """
-    header_bytes, claim, note, signature = WIRE.read(decode(data, RECORD_MAX))
-    return build_record(header_bytes, claim, note, signature)
+    value, fits = decode_fitting(data, RECORD_MAX, WIRE.fits)
+    parts = cast("list[Any]", value) if fits else WIRE.read(value)
+    return build_record(*parts)
 
 
 def build_record(
@@ -220,7 +226,8 @@ def decode_header(data: bytes) -> Header:
         ProtocolError: the codec's reasons, BAD_SHAPE, WRONG_VERSION,
             WRONG_GENESIS, WRONG_BACKLINK at seq 0, WRONG_HASH without a note.
     """
-    header = HEADER.read(decode(data, HEADER_MAX))
+    value, fits = decode_fitting(data, HEADER_MAX, HEADER.fits)
+    header = Header(*cast("list[Any]", value)) if fits else HEADER.read(value)
     _check_header(header)
     return header
 
@@ -232,6 +239,12 @@ def check_signature(record: Record) -> None:
         ProtocolError: BAD_SIGNATURE.
     """
     verify(record.author, "record", record.header_bytes, record.signature)
+
+
+def is_signed(record: Record) -> bool:
+    """Whether `check_signature` takes the record."""
+    signed = RECORD_PREFIX + record.header_bytes
+    return is_valid(record.header.author, signed, record.signature)
 
 
 def without_parts(record: Record, *, claim: bool, note: bool) -> Record:
@@ -264,7 +277,7 @@ def _check_parts(record: Record) -> None:
             raise ProtocolError(Reason.WRONG_HASH, "claim")
         if len(record.claim_bytes) != header.claim_size:
             raise ProtocolError(Reason.WRONG_HASH, "claim size")
-        read_claim(header.kind, record.claim_bytes)
+        check_claim(header.kind, record.claim_bytes)
     if record.note_bytes is not None:
         if sha256(record.note_bytes).digest() != header.note_hash:
             raise ProtocolError(Reason.WRONG_HASH, "note")

@@ -7,9 +7,10 @@ its bounds and both directions cannot drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from operator import call
 from typing import Any, Generic, TypeVar, cast
 
 from protocols.codec import Value
@@ -23,12 +24,26 @@ T = TypeVar("T")
 class Shape(Generic[T]):
     """How one value stands on the wire.
 
-    `read` raises ProtocolError BAD_SHAPE; `write` trusts its argument.
+    `read` raises ProtocolError BAD_SHAPE; `write` trusts its argument. `fits`
+    builds nothing and is true only for a value that the codec's checks and
+    `read` take; false says that they have to look.
     """
 
     name: str
     read: Callable[[Value], T]
     write: Callable[[T], Value]
+    fits: Callable[[Value], bool]
+
+
+def _plain(name: str, fits: Callable[[Any], bool]) -> Shape[Any]:
+    """A shape whose values are written as they are."""
+
+    def read(value: Value) -> Value:
+        if not fits(value):
+            raise _bad(name, value)
+        return value
+
+    return Shape(name, read, lambda value: value, fits)
 
 
 def _bad(name: str, value: Value) -> ProtocolError:
@@ -39,23 +54,15 @@ def uint(maximum: int = INT_MAX, minimum: int = 0) -> Shape[int]:
     """An integer minimum..maximum."""
     name = f"uint {minimum}..{maximum}"
 
-    def read(value: Value) -> int:
-        if type(value) is not int or not minimum <= value <= maximum:
-            raise _bad(name, value)
-        return value
+    def fits(value: Any) -> bool:
+        return type(value) is int and minimum <= value <= maximum
 
-    return Shape(name, read, int)
+    return replace(_plain(name, fits), write=int)
 
 
 def flag() -> Shape[bool]:
     """True or false."""
-
-    def read(value: Value) -> bool:
-        if type(value) is not bool:
-            raise _bad("bool", value)
-        return value
-
-    return Shape("bool", read, lambda value: value)
+    return _plain("bool", lambda value: type(value) is bool)
 
 
 def blob(size: int, maximum: int | None = None) -> Shape[bytes]:
@@ -63,12 +70,10 @@ def blob(size: int, maximum: int | None = None) -> Shape[bytes]:
     top = size if maximum is None else maximum
     name = f"bin {size}" if maximum is None else f"bin {size}..{maximum}"
 
-    def read(value: Value) -> bytes:
-        if type(value) is not bytes or not size <= len(value) <= top:
-            raise _bad(name, value)
-        return value
+    def fits(value: Any) -> bool:
+        return type(value) is bytes and size <= len(value) <= top
 
-    return Shape(name, read, lambda value: value)
+    return _plain(name, fits)
 
 
 def text(bytes_max: int = TEXT_MAX) -> Shape[str]:
@@ -80,7 +85,14 @@ def text(bytes_max: int = TEXT_MAX) -> Shape[str]:
             raise _bad(name, value)
         return value
 
-    return Shape(name, read, lambda value: value)
+    def fits(value: Value) -> bool:
+        return (
+            type(value) is str
+            and value.isprintable()
+            and len(value.encode()) <= bytes_max
+        )
+
+    return Shape(name, read, lambda value: value, fits)
 
 
 def option(shape: Shape[T]) -> Shape[T | None]:
@@ -89,6 +101,7 @@ def option(shape: Shape[T]) -> Shape[T | None]:
         f"{shape.name} or nil",
         lambda value: None if value is None else shape.read(value),
         lambda value: None if value is None else shape.write(value),
+        lambda value: value is None or shape.fits(value),
     )
 
 
@@ -103,7 +116,14 @@ def listof(
             raise _bad(name, value)
         return tuple(shape.read(item) for item in value)
 
-    return Shape(name, read, lambda items: [shape.write(item) for item in items])
+    def fits(value: Value) -> bool:
+        return (
+            type(value) is list
+            and minimum <= len(value) <= maximum
+            and all(map(shape.fits, value))
+        )
+
+    return Shape(name, read, lambda items: [shape.write(item) for item in items], fits)
 
 
 def struct(build: Callable[..., T], **fields: Shape[Any]) -> Shape[T]:
@@ -131,7 +151,7 @@ def struct(build: Callable[..., T], **fields: Shape[Any]) -> Shape[T]:
             for field, shape in zip(names, shapes, strict=True)
         ]
 
-    return Shape(name, read, write)
+    return Shape(name, read, write, _each_fits(shapes))
 
 
 def row(*shapes: Shape[Any]) -> Shape[Any]:
@@ -146,7 +166,21 @@ def row(*shapes: Shape[Any]) -> Shape[Any]:
     def write(items: tuple[object, ...]) -> Value:
         return [s.write(v) for s, v in zip(shapes, items, strict=True)]
 
-    return Shape(name, read, write)
+    return Shape(name, read, write, _each_fits(shapes))
+
+
+def _each_fits(shapes: Sequence[Shape[Any]]) -> Callable[[Value], bool]:
+    """Whether a value is an array with one shape per position."""
+    checks = tuple(shape.fits for shape in shapes)
+
+    def fits(value: Value) -> bool:
+        return (
+            type(value) is list
+            and len(value) == len(checks)
+            and all(map(call, checks, value))
+        )
+
+    return fits
 
 
 def choice(name: str, table: Mapping[int, Shape[Any]]) -> Shape[Any]:
@@ -166,7 +200,12 @@ def choice(name: str, table: Mapping[int, Shape[Any]]) -> Shape[Any]:
         tag = cast("int", item.tag)  # type: ignore[attr-defined]
         return [int(tag), *cast("list[Value]", table[tag].write(item))]
 
-    return Shape(name, read, write)
+    def fits(value: Value) -> bool:
+        if type(value) is not list or not value or type(value[0]) is not int:
+            return False
+        return value[0] in table and table[value[0]].fits(value[1:])
+
+    return Shape(name, read, write, fits)
 
 
 def checked(shape: Shape[T], check: Callable[[T], str | None]) -> Shape[T]:
@@ -179,7 +218,10 @@ def checked(shape: Shape[T], check: Callable[[T], str | None]) -> Shape[T]:
             raise ProtocolError(Reason.BAD_SHAPE, wrong)
         return item
 
-    return Shape(shape.name, read, shape.write)
+    def fits(value: Value) -> bool:
+        return shape.fits(value) and check(shape.read(value)) is None
+
+    return Shape(shape.name, read, shape.write, fits)
 
 
 def ascending(shape: Shape[tuple[T, ...]]) -> Shape[tuple[T, ...]]:

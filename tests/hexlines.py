@@ -72,7 +72,7 @@ def _members(item: Any, value: Sequence[Value]) -> Iterator[tuple[str, Any, Valu
             names, parts = ["variant", *names], [variant, *parts]
     else:
         parts = [*item]
-        names = [str(place) for place in range(len(parts))]
+        names = [*getattr(item, "_fields", map(str, range(len(parts))))]
     for name, part, each in zip(names, parts, value, strict=True):
         if isinstance(part, bytes | str | int):
             assert part == each, f"{name} stands in another place"

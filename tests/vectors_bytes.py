@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -816,7 +815,7 @@ def _forks() -> list[Case]:
 
 
 def _with_version(record: Record, version: int) -> str:
-    return encode(HEADER.write(replace(record.header, version=version))).hex()
+    return encode(HEADER.write(record.header._replace(version=version))).hex()
 
 
 # 0006

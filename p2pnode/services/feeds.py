@@ -19,6 +19,7 @@ from p2pnode.failures import Failure
 from p2pnode.ports import StoreDamaged, StoreInDoubt
 from p2pnode.services.feed_state import FeedState, ScopeState
 from p2pnode.services.intake import Gap, Intake, Refusal
+from p2pnode.verifier import OwnVerifier
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof, Head, check_fork, prove_fork
 from protocols.keys import AuthorKey, NetworkId, RecordId, Scope, SigningKey
@@ -32,7 +33,7 @@ from protocols.record import (
 )
 
 if TYPE_CHECKING:
-    from p2pnode.ports import Clock, Rng, Store
+    from p2pnode.ports import Clock, Rng, Store, Verifier
     from protocols.claims import Kind
     from protocols.frontier import Frontier
 
@@ -119,10 +120,16 @@ class Feeds:
         network: the network records must be for.
         clock: gives `time_ms` of own records.
         rng: kept for salts that callers ask for.
+        verifier: checks signatures; without it they are checked here.
     """
 
     def __init__(
-        self, store: Store, network: NetworkId, clock: Clock, rng: Rng
+        self,
+        store: Store,
+        network: NetworkId,
+        clock: Clock,
+        rng: Rng,
+        verifier: Verifier | None = None,
     ) -> None:
         self.store = store
         self.network = network
@@ -130,6 +137,7 @@ class Feeds:
         self.in_doubt = False
         """A commit's outcome is unknown: reopen the store, then `open` again."""
         self._clock = clock
+        self._verifier = verifier or OwnVerifier()
         self._lock = trio.Lock()
         self._scopes: dict[Scope, ScopeState] = {}
         self._own: dict[AuthorKey, None] = {}
@@ -200,7 +208,7 @@ class Feeds:
             StoreInDoubt, StoreFull: nothing of the batch counts as accepted.
         """
         async with self._lock:
-            intake = Intake(self.store, self._scopes, self._own)
+            intake = Intake(self.store, self._verifier, self._scopes, self._own)
             for record in self._decoded(batch, intake):
                 intake.add(record)
             await intake.judge()
@@ -215,7 +223,7 @@ class Feeds:
             StoreInDoubt, StoreFull: nothing of it counts as accepted.
         """
         async with self._lock:
-            intake = Intake(self.store, self._scopes, self._own)
+            intake = Intake(self.store, self._verifier, self._scopes, self._own)
             for proof in proofs:
                 try:
                     check_fork(proof, self.network)
@@ -237,7 +245,7 @@ class Feeds:
             StoreInDoubt, StoreFull: nothing of the batch counts as accepted.
         """
         async with self._lock:
-            intake = Intake(self.store, self._scopes, self._own)
+            intake = Intake(self.store, self._verifier, self._scopes, self._own)
             found: list[Record] = []
             mended: list[Record] = []
             for record in self._decoded(batch, intake):
@@ -363,9 +371,10 @@ class Feeds:
 
     def _check_meant(self, record: Record) -> None:
         """Refuse what is for another network or for a scope not followed."""
-        if record.header.network != self.network:
+        header = record.header
+        if header.network != self.network:
             raise ProtocolError(Reason.WRONG_NETWORK, record.id.hex())
-        self._followed(record.scope)
+        self._followed(header.scope)
 
     async def _is_damaged(self, record: Record) -> bool:
         """Whether a record that was asked for is here, but not as it was.

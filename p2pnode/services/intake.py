@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from p2pnode.ports import StoreDamaged
 from p2pnode.services.feed_state import FeedState
 from protocols.errors import ProtocolError, Reason
-from protocols.feed import ForkProof, Head, check_next, prove_fork
+from protocols.feed import ForkProof, Head, check_next, is_next, prove_fork
 from protocols.genesis import check_genesis
-from protocols.limits import RECORD_MAX
+from protocols.limits import INT_MAX, RECORD_MAX
 from protocols.record import NO_BACKLINK, Record, check_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
-    from p2pnode.ports import Store
+    from p2pnode.ports import Store, Verifier
     from p2pnode.services.feed_state import ScopeState
     from protocols.keys import AuthorKey, RecordId, Scope
 
@@ -57,6 +59,7 @@ class Intake:
 
     Args:
         store: read only; the caller writes what was accepted.
+        verifier: checks the signatures of what extends its feed.
         scopes: the followed scopes as they stand; not changed here.
         own: keys that only this node signs with.
     """
@@ -64,6 +67,7 @@ class Intake:
     def __init__(
         self,
         store: Store,
+        verifier: Verifier,
         scopes: Mapping[Scope, ScopeState],
         own: Collection[AuthorKey],
     ) -> None:
@@ -79,10 +83,12 @@ class Intake:
         self.states: dict[Feed, FeedState] = {}
         """Where the feeds of this batch will stand."""
         self._store = store
+        self._verifier = verifier
         self._scopes = scopes
         self._own = own
         self._batch: dict[Feed, list[Record]] = {}
-        self._new: dict[tuple[Feed, int], Record] = {}
+        self._new: dict[Feed, list[Record]] = {}
+        """What was accepted of each feed, without a gap."""
 
     def add(self, record: Record) -> None:
         """Add a record of a followed scope to the batch."""
@@ -95,18 +101,27 @@ class Intake:
         self.refused.append(refusal)
 
     async def judge(self) -> None:
-        """Judge every record, each feed's in order of seq."""
-        for feed, records in self._batch.items():
-            for record in sorted(records, key=lambda item: item.seq):
-                try:
-                    if not await self._judge(feed, record):
-                        break
-                except ProtocolError as error:
-                    self.refuse(error, record)
-                    break
-                except StoreDamaged as error:
-                    self.damaged.append((error, record.scope))
-                    break
+        """Judge every record, each feed's in order of seq.
+
+        What extends its feed is found first, so that its signatures are checked
+        together.
+        """
+        for records in self._batch.values():
+            records.sort(key=_seq)
+        runs = {feed: self._run(feed) for feed in self._batch}
+        signed = [record for run in runs.values() for record in run]
+        verdicts = iter(await self._verifier.verify(signed))
+        for feed, run in runs.items():
+            records, next_seq = self._batch[feed], self._state(feed).next_seq
+            known = bisect_left(records, next_seq, key=_seq)
+            rest = records[known + len(run) :]
+            good = [*islice(verdicts, len(run))]
+            if (
+                await self._judge(feed, records[:known])
+                and self._accept(feed, run, good)
+                and rest
+            ):
+                await self._judge(feed, rest)
 
     async def add_fork(self, proof: ForkProof) -> None:
         """Take a checked proof, unless one as low is known."""
@@ -129,17 +144,45 @@ class Intake:
         """The record at a place, from this batch or the store."""
         if seq < 0:
             return None
-        if (feed, seq) in self._new:
-            return self._new[feed, seq]
+        new = self._new.get(feed)
+        if new and new[0].seq <= seq:
+            return new[seq - new[0].seq]
         found = await self._store.feed(*feed, seq, seq + 1, RECORD_MAX)
         return found[0] if found else None
 
-    async def _judge(self, feed: Feed, record: Record) -> bool:
+    def _run(self, feed: Feed) -> list[Record]:
+        """The records that extend a feed one after the other, if well signed."""
+        state = self._state(feed)
+        head, run = state.head, []
+        stop = INT_MAX if state.fork is None else state.fork.seq
+        for record in self._batch[feed]:
+            if record.seq < state.next_seq:
+                continue
+            if record.seq >= stop or not is_next(head, record):
+                break
+            run.append(record)
+            head = Head(record.seq, record.id)
+        return run
+
+    async def _judge(self, feed: Feed, records: Sequence[Record]) -> bool:
+        """Judge records one by one; return whether what follows is worth it."""
+        for record in records:
+            try:
+                if not await self._judge_one(feed, record):
+                    return False
+            except ProtocolError as error:
+                self.refuse(error, record)
+                return False
+            except StoreDamaged as error:
+                self.damaged.append((error, record.scope))
+                return False
+        return True
+
+    async def _judge_one(self, feed: Feed, record: Record) -> bool:
         """Judge one record; return whether the feed's next is worth judging.
 
         Raises:
-            ProtocolError: BAD_SIGNATURE, FORK for the place of a known fork, or
-                why a feed cannot begin like this.
+            ProtocolError: BAD_SIGNATURE, or FORK for the place of a known fork.
         """
         state = self._state(feed)
         if record.seq < state.next_seq:
@@ -150,23 +193,33 @@ class Intake:
             check_next(state.head, record)
         except ProtocolError as error:
             return self._gap(feed, record, error.reason)
-        check_signature(record)
-        if record.claim_bytes is None:
-            raise ProtocolError(Reason.BAD_CLAIM, "the claim is absent")
-        if record.seq == 0:
-            check_genesis(record)
-        self._accept(feed, record)
-        return True
+        return self._accept(feed, [record], await self._verifier.verify([record]))
 
-    def _accept(self, feed: Feed, record: Record) -> None:
-        fork, below = self._state(feed).fork, NO_BACKLINK
-        if fork is not None and fork.seq == record.seq + 1:
-            below = record.id
-        head = Head(record.seq, record.id)
+    def _accept(
+        self, feed: Feed, run: Sequence[Record], verdicts: Sequence[bool]
+    ) -> bool:
+        """Take records that extend a feed, up to the first that is bad."""
+        taken = len(run)
+        for place, (record, good) in enumerate(zip(run, verdicts, strict=True)):
+            try:
+                _check_alone(record, good=good)
+            except ProtocolError as error:
+                self.refuse(error, record)
+                taken = place
+                break
+        if taken:
+            self._extend(feed, run[:taken])
+        return taken == len(run)
+
+    def _extend(self, feed: Feed, records: Sequence[Record]) -> None:
+        last, fork, below = records[-1], self._state(feed).fork, NO_BACKLINK
+        if fork is not None and fork.seq == last.seq + 1:
+            below = last.id
+        head = Head(last.seq, last.id)
         self.states[feed] = FeedState(head=head, fork=fork, below=below)
-        self.accepted.append(record)
-        self._new[feed, record.seq] = record
-        if record.author in self._own:
+        self.accepted += records
+        self._new.setdefault(feed, []).extend(records)
+        if feed[1] in self._own:
             self.stopped[feed] = None
 
     def _gap(self, feed: Feed, record: Record, reason: Reason) -> bool:
@@ -176,7 +229,7 @@ class Intake:
         start, stop = self._state(feed).next_seq, record.seq + 1
         if reason is Reason.WRONG_BACKLINK:
             start, stop = start - 1, start
-        last = max(item.seq for item in self._batch[feed])
+        last = self._batch[feed][-1].seq
         stop = max(stop, last + 1) if reason is Reason.GAP else stop
         self.gaps.append(Gap(scope=scope, author=author, start=start, stop=stop))
         return False
@@ -203,6 +256,24 @@ class Intake:
         scope, author = feed
         start = max(0, seq - 2 * (self._state(feed).next_seq - seq))
         self.gaps.append(Gap(scope=scope, author=author, start=start, stop=seq))
+
+
+def _seq(record: Record) -> int:
+    return record.header.seq
+
+
+def _check_alone(record: Record, *, good: bool) -> None:
+    """Check what a record that extends its feed shows by itself.
+
+    Raises:
+        ProtocolError: BAD_SIGNATURE, BAD_CLAIM, or those of `check_genesis`.
+    """
+    if not good:
+        raise ProtocolError(Reason.BAD_SIGNATURE, "record")
+    if record.claim_bytes is None:
+        raise ProtocolError(Reason.BAD_CLAIM, "the claim is absent")
+    if record.header.seq == 0:
+        check_genesis(record)
 
 
 def _has_more(record: Record, mine: Record) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
+import msgpack
 import pytest
 
 from protocols.claims import (
@@ -31,6 +32,7 @@ from protocols.claims import (
     Seen,
     Tags,
     TermsClaim,
+    check_claim,
     read_claim,
     write_claim,
 )
@@ -203,6 +205,46 @@ def test_no_field_may_be_of_another_type(kind, claim):
         with pytest.raises(ProtocolError) as caught:
             read_claim(kind, encode(wrong))
         assert caught.value.reason is Reason.BAD_CLAIM
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, 1, -1, 2**32, INT_MAX, INT_MAX + 1, 0.5, {}, [], [[]]),
+    *(b"", bytes(16), bytes(32), bytes(33), bytes(64)),
+    *("", "ok", "店 €", "x" * 200, "店" * 100, "tab\t", "\x85", "\u200b", "\ud800"),
+)
+
+
+def changed(value, odd):
+    """`value` with each of its places, however deep, taken by `odd` in turn."""
+    yield odd
+    if type(value) is list:
+        yield value[:-1]
+        yield [*value, odd]
+        for at, item in enumerate(value[:12]):
+            for other in changed(item, odd):
+                yield [*value[:at], other, *value[at + 1 :]]
+
+
+def verdict(function, *arguments):
+    try:
+        function(*arguments)
+    except ProtocolError as error:
+        return error.reason, error.detail
+    return None
+
+
+@pytest.mark.parametrize(("kind", "claim"), GOOD, ids=names(GOOD))
+def test_checking_a_claim_says_what_reading_it_says(kind, claim):
+    good = decode(write_claim(kind, claim), CLAIM_MAX)
+    assert CLAIMS[kind].fits(good)
+    found = set()
+    for odd in ODD:
+        for value in changed(good, odd):
+            data = msgpack.packb(value, unicode_errors="surrogatepass")
+            read = verdict(read_claim, kind, data)
+            assert verdict(check_claim, kind, data) == read
+            found.add(read and read[0])
+    assert found == {None, *(Reason.NOT_CANONICAL, Reason.BAD_TEXT, Reason.BAD_CLAIM)}
 
 
 def heads(count):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.claims import Enter, Kind, Reversal
-from protocols.codec import Value, encode
+from protocols.codec import Value, decode, encode
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import Head, check_fork, check_next, prove_fork
 from protocols.keys import RecordId, Scope, Signature, network_id, preimage
@@ -18,6 +18,7 @@ from protocols.limits import CLAIM_MAX, HEADER_MAX, INT_MAX, NOTE_MAX, RECORD_MA
 from protocols.record import (
     HEADER,
     NO_BACKLINK,
+    Header,
     Record,
     build_record,
     check_signature,
@@ -96,7 +97,7 @@ def test_a_record_stands_without_its_erased_parts():
 
 
 def header(**changes):
-    return replace(signed().header, **changes)
+    return signed().header._replace(**changes)
 
 
 REFUSALS = {
@@ -290,3 +291,25 @@ def test_parts_build_the_same_record():
     record = signed()
     parts = (record.header_bytes, record.claim_bytes, None, record.signature)
     assert build_record(*parts).id == record_id(record.header_bytes)
+
+
+@given(st.integers(0, 400), st.integers(0, 255))
+def test_reading_a_header_fast_says_what_reading_it_field_by_field_says(at, byte):
+    good = signed().header_bytes
+    data = good[: at % len(good)] + bytes([byte]) + good[at % len(good) + 1 :]
+    slow = outcome(lambda: HEADER.read(decode(data, HEADER_MAX)))
+    fast = outcome(lambda: decode_header(data))
+    assert fast == slow or (isinstance(slow, Header) and fast[0] in OF_HEADERS)
+
+
+OF_HEADERS = (
+    *(Reason.WRONG_VERSION, Reason.WRONG_GENESIS),
+    *(Reason.WRONG_BACKLINK, Reason.WRONG_HASH),
+)
+
+
+def outcome(read):
+    try:
+        return read()
+    except ProtocolError as error:
+        return error.reason, error.detail
