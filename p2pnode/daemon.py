@@ -26,6 +26,7 @@ from p2pnode.ports import Store
 from p2pnode.store.sqlite import open_store
 from p2pnode.store_failures import store_failure
 from p2pnode.system import SystemClock, SystemRng
+from p2pnode.verifier import SharingVerifier
 
 STORE_FILE: Final = "records.sqlite"
 PORTS_FILE: Final = "run/ports"
@@ -97,6 +98,8 @@ def _remember_ports(home: Path, addresses: Sequence[str]) -> None:
 async def _main(
     home: Path, identity: identities.Identity, listen: tuple[str, ...]
 ) -> None:
+    verifier = SharingVerifier()
+
     def build(store: Store) -> Node:
         def allow(peer: str) -> bool:
             known = node.neighbours.peers.get(peer)
@@ -108,12 +111,14 @@ async def _main(
             network=Libp2pNetwork(identity.transport_seed, listen=listen, allow=allow),
             clock=SystemClock(),
             rng=SystemRng(),
+            verifier=verifier,
         )
         return node
 
     keeper = Keeper(functools.partial(open_store, home / STORE_FILE), build)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+        nursery.start_soon(verifier.run)
         await nursery.start(keeper.run)
         table = routes(lambda: keeper.node)
         port = await nursery.start(server.serve, app.build(table), home)

@@ -21,7 +21,7 @@ from protocols.text import author_text
 
 if TYPE_CHECKING:
     from p2pnode.identity import Identity
-    from p2pnode.ports import Clock, Network, Rng, Store
+    from p2pnode.ports import Clock, Network, Rng, Store, Verifier
 
 
 class Node:
@@ -35,12 +35,13 @@ class Node:
         network: Network,
         clock: Clock,
         rng: Rng,
+        verifier: Verifier | None = None,
     ) -> None:
         self.identity = identity
         self.store = store
         self.network = network
         self.clock = clock
-        self.feeds = Feeds(store, identity.network_id, clock, rng)
+        self.feeds = Feeds(store, identity.network_id, clock, rng, verifier)
         self.library = Library(identity, self.feeds, store)
         self.neighbours = Neighbours(self.feeds, store, network, clock, rng)
         self.books = Books(self.library, self.feeds, rng)

@@ -14,12 +14,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from nacl.bindings import (
     crypto_sign,
     crypto_sign_BYTES,
-    crypto_sign_open,
     crypto_sign_seed_keypair,
 )
-from nacl.exceptions import BadSignatureError
 
 from protocols.codec import Value, encode
+from protocols.ed25519 import is_valid
 from protocols.errors import ProtocolError, Reason
 
 NetworkId = NewType("NetworkId", bytes)
@@ -83,15 +82,6 @@ def verify(author: bytes, tag: str, data: bytes, signature: bytes) -> None:
         raise ProtocolError(Reason.BAD_SIGNATURE, f"{tag}: 32 and 64 bytes")
     if not is_valid(author, preimage(tag, data), signature):
         raise ProtocolError(Reason.BAD_SIGNATURE, tag)
-
-
-def is_valid(author: bytes, signed: bytes, signature: bytes) -> bool:
-    """Whether an Ed25519 signature of 64 bytes is the author's over `signed`."""
-    try:
-        crypto_sign_open(signature + signed, author)
-    except (BadSignatureError, ValueError, TypeError):
-        return False
-    return True
 
 
 def verify_value(author: bytes, tag: str, value: list[Value], signature: bytes) -> None:

@@ -22,6 +22,7 @@ from protocols.claims import (
     write_claim,
 )
 from protocols.codec import decode_fitting, encode, encode_parts
+from protocols.ed25519 import is_valid
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import (
     RECORD_PREFIX,
@@ -31,7 +32,6 @@ from protocols.keys import (
     Scope,
     Signature,
     SigningKey,
-    is_valid,
     verify,
 )
 from protocols.limits import CLAIM_MAX, HEADER_MAX, INT_MAX, NOTE_MAX, RECORD_MAX

@@ -19,6 +19,7 @@ from tests.bench.figures import Row, document, machine, table
 SUBJECTS = (
     "ed25519",
     "ingest",
+    "growth",
     "store",
     "push",
     "catchup",
