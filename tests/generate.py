@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = parser.parse_args(arguments).check
     stale = [name for name, make in PAGES.items() if _held(name) != make()]
     for name in stale:
-        print(f"{name} {'is out of date' if check else 'was written'}")  # noqa: T201
+        print(f"{name} {'is out of date' if check else 'was written'}")
         if not check:
             (ROOT / name).write_text(PAGES[name](), "utf-8", newline="\n")
     return 1 if check and stale else 0
