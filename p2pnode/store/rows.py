@@ -15,6 +15,7 @@ from functools import cache
 from hashlib import sha256
 from itertools import chain
 from typing import Any, Final
+from zlib import crc32
 
 from p2pnode.ports import StoreDamaged
 from protocols.errors import ProtocolError
@@ -55,14 +56,14 @@ FROM (
 
 GET: Final = """
 SELECT json_group_array(json_array(
-  hex(id), hex(header), hex(claim), hex(note), hex(signature)
+  hex(id), hex(header), hex(claim), hex(note), hex(signature), signature_sum
 ))
 FROM records WHERE id = ?
 """
 
 FEED: Final = """
 SELECT json_group_array(json_array(
-  hex(id), hex(header), hex(claim), hex(note), hex(signature)
+  hex(id), hex(header), hex(claim), hex(note), hex(signature), signature_sum
 ))
 FROM (
   SELECT *, sum(size) OVER (ORDER BY seq) AS size_total
@@ -78,7 +79,7 @@ WHERE size_total <= ? OR size_total = size
 
 SCOPE_PAGE: Final = """
 SELECT json_group_array(json_array(
-  hex(id), hex(header), hex(claim), hex(note), hex(signature)
+  hex(id), hex(header), hex(claim), hex(note), hex(signature), signature_sum
 ))
 FROM (
   SELECT records.* FROM feeds JOIN records USING (feed)
@@ -134,11 +135,13 @@ WHERE id = ?2
 _INTO_FEEDS: Final = "INSERT INTO feeds (scope, author) VALUES"
 
 _INTO_RECORDS: Final = """
-INSERT INTO records (feed, id, seq, kind, branch, header, claim, note, signature) VALUES
+INSERT INTO records (
+  feed, id, seq, kind, branch, header, claim, note, signature, signature_sum
+) VALUES
 """
 
 _RECORD_VALUES: Final = """
-((SELECT feed FROM feeds WHERE scope = ? AND author = ?), ?, ?, ?, ?, ?, ?, ?, ?)
+((SELECT feed FROM feeds WHERE scope = ? AND author = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 # A header is what its id says: where they differ, the disk has changed it and
@@ -148,9 +151,13 @@ ON CONFLICT (id) DO UPDATE SET
   branch = min(branch, excluded.branch),
   header = excluded.header,
   claim = iif(dropped & 1, NULL, ifnull(excluded.claim, claim)),
-  note = iif(dropped & 2, NULL, ifnull(excluded.note, note))
+  note = iif(dropped & 2, NULL, ifnull(excluded.note, note)),
+  signature = iif(crc32(signature) = signature_sum, signature, excluded.signature),
+  signature_sum =
+    iif(crc32(signature) = signature_sum, signature_sum, excluded.signature_sum)
 WHERE excluded.branch < branch
   OR excluded.header IS NOT header
+  OR crc32(signature) <> signature_sum
   OR (excluded.claim IS NOT NULL AND excluded.claim IS NOT claim AND NOT dropped & 1)
   OR (excluded.note IS NOT NULL AND excluded.note IS NOT note AND NOT dropped & 2)
 """
@@ -194,16 +201,17 @@ def join(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def revive(row: Sequence[str]) -> Record:
+def revive(row: Sequence[Any]) -> Record:
     """A record from its row; its hashes prove that it is what was stored.
 
-    Claim and note were read at ingest, so their hashes are enough here. The
-    signature is not checked again.
+    Claim and note were read at ingest, so their hashes are enough here; of the
+    signature, its sum.
 
     Raises:
-        StoreDamaged: a header, claim or note has changed on the disk.
+        StoreDamaged: a header, claim, note or signature has changed on the disk.
     """
-    stored_id, header_bytes, claim, note, signature = map(bytes.fromhex, row)
+    *parts, signature_sum = row
+    stored_id, header_bytes, claim, note, signature = map(bytes.fromhex, parts)
     found = RecordId(stored_id)
     try:
         header = decode_header(header_bytes)
@@ -213,6 +221,7 @@ def revive(row: Sequence[str]) -> Record:
         record_id(header_bytes) == found
         and (not claim or sha256(claim).digest() == header.claim_hash)
         and (not note or sha256(note).digest() == header.note_hash)
+        and crc32(signature) == signature_sum
     )
     if not intact:
         raise StoreDamaged(f"{found.hex()} has changed on the disk", found)
@@ -277,6 +286,7 @@ def _record_row(record: Record, branch: int) -> tuple[Sql, ...]:
         record.claim_bytes,
         record.note_bytes,
         record.signature,
+        crc32(record.signature),
     )
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from zlib import crc32
 
 import apsw
 import trio
@@ -299,10 +300,10 @@ class _Database:
             raise _translated(error, self._path) from error
 
     def check(self) -> list[str]:
-        """What `quick_check` and `foreign_key_check` report."""
+        """What `integrity_check` and `foreign_key_check` report."""
         connection = self.connection()
         try:
-            found = [text for (text,) in connection.execute("PRAGMA quick_check")]
+            found = [text for (text,) in connection.execute("PRAGMA integrity_check")]
             orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
         except apsw.Error as error:
             return [str(error)]
@@ -486,10 +487,16 @@ def _connect(path: Path, vfs: str | None) -> apsw.Connection:
     except BaseException:
         connection.close(True)
         raise
+    connection.create_scalar_function("crc32", _crc32, 1, deterministic=True)
     connection.execute(SETTINGS).fetchall()  # a row of one would keep back the rest
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection
+
+
+def _crc32(*values: Any) -> int:
+    """The function of SQL that `schema/0002` needs."""
+    return crc32(values[0])
 
 
 def _write_wal_again(path: Path, vfs: str | None) -> None:

@@ -54,20 +54,23 @@ async def live(world: World, nursery: trio.Nursery, name: str, store: Store) -> 
     return feeds
 
 
-def damage(path: Path) -> None:
-    """Flip the last byte of the third record's claim."""
+def damage(path: Path, column: str) -> None:
+    """Flip the last bit of a part of the third record."""
     with sqlite3.connect(path) as database:
-        (rowid, claim), *_ = database.execute(
-            "select rowid, claim from records where seq = 2"
+        (rowid, part), *_ = database.execute(
+            f"select rowid, {column} from records where seq = 2"
         ).fetchall()
-        changed = claim[:-1] + bytes([claim[-1] ^ 1])
+        changed = part[:-1] + bytes([part[-1] ^ 1])
         database.execute(
-            "update records set claim = ? where rowid = ?", (changed, rowid)
+            f"update records set {column} = ? where rowid = ?", (changed, rowid)
         )
     database.close()
 
 
-async def test_a_changed_record_is_mended_by_a_neighbour(tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["claim", "signature"])
+async def test_a_changed_record_is_mended_by_a_neighbour(
+    tmp_path: Path, column: str
+) -> None:
     path = tmp_path / "records.sqlite"
     key = key_of("shop")
     store = await open_store(path)
@@ -76,7 +79,7 @@ async def test_a_changed_record_is_mended_by_a_neighbour(tmp_path: Path) -> None
     await feeds.follow(SCOPE)
     records = await feeds.publish_many(key, SCOPE, drafts(5))
     await store.close()
-    damage(path)
+    damage(path, column)
     whole, newcomer = MemoryStore(), MemoryStore()
     await whole.append(records)
     hurt = await open_store(path)

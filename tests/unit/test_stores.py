@@ -492,7 +492,7 @@ async def test_a_migration_keeps_a_copy(
     assert await store.scope_records(HERE) == A
     await store.close()
     monkeypatch.undo()
-    copy = path.with_name("node.db.v1")
+    copy = path.with_name(f"node.db.v{len(first)}")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     store = await open_store(copy)
     assert await store.scope_records(HERE) == A
@@ -578,7 +578,7 @@ async def test_a_dropped_note_leaves_the_files(path: Path) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize("column", ["header", "claim", "note"])
+@pytest.mark.parametrize("column", ["header", "claim", "note", "signature"])
 async def test_a_flipped_bit_is_found_and_mended(path: Path, column: str) -> None:
     store = await open_store(path)
     await store.append(A)
@@ -590,6 +590,16 @@ async def test_a_flipped_bit_is_found_and_mended(path: Path, column: str) -> Non
         await store.get(A[2].id)
     assert caught.value.record_id == A[2].id
     await store.append([A[2]])
+    assert await store.scope_records(HERE) == A
+    await store.close()
+
+
+async def test_signatures_of_an_older_store_get_their_sums(path: Path) -> None:
+    store = await open_store(path)
+    await store.append(A)
+    await store.close()
+    sql(path, "ALTER TABLE records DROP COLUMN signature_sum; PRAGMA user_version = 1")
+    store = await open_store(path)
     assert await store.scope_records(HERE) == A
     await store.close()
 
