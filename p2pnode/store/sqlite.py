@@ -65,6 +65,7 @@ PRAGMA cell_size_check = ON;
 PRAGMA secure_delete = ON;
 PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -16384;
+PRAGMA fullfsync = ON; -- macOS: past the drive's cache
 """
 
 
@@ -516,7 +517,7 @@ def _write_wal_again(path: Path, vfs: str | None) -> None:
         size = wal.xFileSize()
         for offset in range(0, size, WAL_STRETCH):
             wal.xWrite(wal.xRead(min(WAL_STRETCH, size - offset), offset), offset)
-        wal.xSync(apsw.SQLITE_SYNC_NORMAL)
+        wal.xSync(apsw.SQLITE_SYNC_FULL)
     finally:
         wal.xClose()
 

@@ -367,6 +367,8 @@ async def restart(
         if oracle.contents[number] == found
     ]
     assert there, "what was acknowledged is not there, or more than that"
+    told = [record.id for when, record in story.shown if when <= place]
+    assert set(told) <= found[0].keys(), "shown before it was durable"
     assert await roots(store) == oracle.roots[there[0]]
     assert await store.check() == []
     after = story.after(place, there[0], vfs.disk)
