@@ -135,3 +135,12 @@ ADDRESS_MAX: Final = 256
 
 WALKS_MAX: Final = 4
 """Times a neighbour may make us walk our whole trie between two refills."""
+
+CREDIT_GRANT: Final = 1_048_576
+"""Bytes of records a peer may send before what came is dealt with: ours."""
+
+CREDIT_MAX: Final = 16_777_216
+"""Bytes of records that anybody may grant at once: above, it is a mistake."""
+
+CREDIT_STEP: Final = 131_072
+"""With less credit nothing is read from the store: it takes a frame and a record."""

@@ -23,12 +23,14 @@ from protocols.effects import (
     Step,
 )
 from protocols.errors import ProtocolError, Reason
+from protocols.flow import Inflow, Outflow, size_of
 from protocols.frontier import path_of
 from protocols.keys import Scope, tagged_hash
 from protocols.limits import (
     BATCH_MAX,
     BATCH_RECORDS_MAX,
     COMPARE_MAX,
+    CREDIT_GRANT,
     PROOFS_MAX,
     SHARED_MAX,
     WALKS_MAX,
@@ -165,6 +167,10 @@ class Session:
         self._serving: dict[Key, None] = {}
         self._ids_open: int = 0
         """How many records may still come because they were wanted by id."""
+        self._out = Outflow()
+        self._in = Inflow()
+        self._lags = False
+        """Whether something new was not sent: compare once there is credit."""
         self.closed = False
 
     @property
@@ -176,6 +182,11 @@ class Session:
     def greeted(self) -> bool:
         """Whether the peer's hello has come."""
         return self._peer_scopes is not None
+
+    @property
+    def room(self) -> int:
+        """Bytes of records that the peer takes now: `serve` and `found` need them."""
+        return self._out.left
 
     def in_sync(self, scope: Scope) -> bool:
         """Whether both frontiers were equal when they were last compared."""
@@ -207,11 +218,19 @@ class Session:
         return step
 
     def push(self, records: Sequence[Record]) -> Step:
-        """New records are here, from elsewhere: pass them on."""
+        """New records are here, from elsewhere: pass them on.
+
+        What the credit does not cover is left out, and found by comparing once
+        the peer grants again.
+        """
         step = Step()
         for scope in self.shared:
             wires = [encode_record(r) for r in records if r.scope == scope]
             for batch in batches(wires):
+                if size_of(batch) > self.room:
+                    self._lags = True
+                    return step
+                self._out.spend(size_of(batch))
                 step.send(Push(scope=scope, records=batch))
         return step
 
@@ -250,7 +269,9 @@ class Session:
         step = Step()
         for feed in done:
             self._serving.pop((scope, feed), None)
-        *full, last = [*batches([encode_record(record) for record in records])] or [()]
+        wires = [encode_record(record) for record in records]
+        self._out.spend(size_of(wires))
+        *full, last = [*batches(wires)] or [()]
         for batch in full:
             step.send(Records(scope=scope, records=batch, done=()))
         step.send(Records(scope=scope, records=last, done=tuple(done)))
@@ -259,7 +280,9 @@ class Session:
     def found(self, scope: Scope, records: Sequence[Record]) -> Step:
         """Send records that were wanted by id."""
         step = Step()
-        for batch in batches([encode_record(record) for record in records]):
+        wires = [encode_record(record) for record in records]
+        self._out.spend(size_of(wires))
+        for batch in batches(wires):
             step.send(Found(scope=scope, records=batch))
         return step
 
@@ -269,6 +292,14 @@ class Session:
         for scope in scopes:
             if scope in self._shared:
                 self._look_again(scope, step)
+        return step
+
+    def dealt_with(self, records: Sequence[bytes]) -> Step:
+        """What the peer sent was stored or refused: it may send as much again."""
+        step = Step()
+        granted = self._in.renew(size_of(records))
+        if granted and not self.closed:
+            step.send(Credit(size=granted))
         return step
 
     def reconcile(self) -> Step:
@@ -283,8 +314,7 @@ class Session:
         self._open = {key: n + 1 for key, n in self._open.items() if n == 0}
         for scope in self.shared:
             self._renew(scope)
-            if not self._shared[scope].walking:
-                self._walk(scope, probe(self._view(scope)), step)
+        self._probe_all(step)
         self._ask(step)
         return step
 
@@ -340,7 +370,7 @@ class Session:
             version=VERSION,
             network=self._network,
             scopes=self._announce(frame.nonce),
-            credit=0,
+            credit=CREDIT_GRANT,
             card=self._card,
         )
         step.send(hello)
@@ -353,6 +383,7 @@ class Session:
             raise ProtocolError(Reason.WRONG_VERSION, str(frame.version))
         if frame.network != self._network:
             raise ProtocolError(Reason.WRONG_NETWORK, frame.network.hex())
+        self._out.open(frame.credit)
         step.effects.append(PeerCards(cards=(frame.card,), own=True))
         self._peer_scopes = frame.scopes
         self._share(step)
@@ -409,6 +440,7 @@ class Session:
     def _(self, frame: Records, step: Step) -> None:
         for feed in frame.done:
             self._open.pop((frame.scope, feed), None)
+        self._in.take(size_of(frame.records))
         if frame.records:
             self._shared[frame.scope].fetched = True
             step.effects.append(Ingest(records=frame.records))
@@ -424,10 +456,12 @@ class Session:
         self._ids_open -= len(frame.records)
         if self._ids_open < 0:
             raise ProtocolError(Reason.UNEXPECTED_FRAME, "records nobody asked for")
+        self._in.take(size_of(frame.records))
         step.effects.append(IngestFound(records=frame.records))
 
     @_on.register
     def _(self, frame: Push, step: Step) -> None:
+        self._in.take(size_of(frame.records))
         step.effects.append(Ingest(records=frame.records))
 
     @_on.register
@@ -438,10 +472,16 @@ class Session:
     @_on.register(Have)
     @_on.register(Graft)
     @_on.register(Prune)
-    @_on.register(Credit)
     @_on.register(Peers)
     def _(self, frame: Frame, step: Step) -> None:
-        """Understood, and acted on in a later version."""
+        """Not acted on yet."""
+
+    @_on.register
+    def _(self, frame: Credit, step: Step) -> None:
+        self._out.grant(frame.size)
+        if self._lags:
+            self._lags = False
+            self._probe_all(step)
 
     @_on.register
     def _(self, frame: Ping, step: Step) -> None:
@@ -486,6 +526,11 @@ class Session:
         shared = self._shared[scope]
         shared.walking, shared.cursor, shared.fetched = True, "", False
         step.send(first)
+
+    def _probe_all(self, step: Step) -> None:
+        for scope in self.shared:
+            if not self._shared[scope].walking:
+                self._walk(scope, probe(self._view(scope)), step)
 
     def _go_on(self, scope: Scope, step: Step) -> None:
         """Walk on from the cursor, once all that was wanted is here."""

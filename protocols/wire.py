@@ -1,8 +1,7 @@
 """Frames of `/p2pnode/neighbour/1.0.0`. Spec 0006.
 
 A frame is an array whose first position is its tag. `FRAMES` declares every
-frame once: format, bounds and both directions. `have`, `graft`, `prune`,
-`credit` and `peers` are understood already and acted on in a later version.
+frame once: format, bounds and both directions.
 """
 
 from __future__ import annotations

@@ -1,20 +1,18 @@
 """One neighbour stream: a session, its reader and its writer.
 
 The reader feeds frames to the session and performs its effects. The writer
-pulls: answers first, then what was asked for, read from the store a frame at
-a time, then new records. So a slow peer holds nothing in memory but answers,
-and those are bounded: it lags, and is compared again once it reads.
+sends what the `Outbox` gives, which holds next to nothing for a slow peer.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from p2pnode.ports import StoreDamaged, StoreFull, StoreInDoubt, StreamClosed
+from p2pnode.services.outbox import Outbox
 from protocols.effects import (
     Answered,
     Close,
@@ -26,8 +24,6 @@ from protocols.effects import (
     ServeIds,
     Step,
 )
-from protocols.errors import Reason
-from protocols.limits import BATCH_MAX, WANTS_OPEN_MAX
 from protocols.wire import Goodbye
 
 if TYPE_CHECKING:
@@ -36,23 +32,9 @@ if TYPE_CHECKING:
     from p2pnode.ports import PeerId, Seconds, Stream
     from p2pnode.services.feeds import Change, Feeds, Report
     from protocols.effects import Effect
-    from protocols.feed import ForkProof
     from protocols.keys import RecordId, Scope
     from protocols.neighbour import Session
-    from protocols.record import Record
     from protocols.wire import Card
-
-ANSWERS_MAX: Final = 1_048_576
-"""Bytes of answers a peer may leave unread; honest ones leave a tenth."""
-
-WRITE_MAX: Final = 262_144
-"""Bytes of one write."""
-
-LAG_RECORDS_MAX: Final = 1_024
-"""New records kept for a busy writer; above, the peer is compared again."""
-
-BATCH_SECONDS: Final = 0.02
-"""How long new records wait for more of them."""
 
 HELLO_SECONDS_MAX: Final = 15.0
 """How long the peer's hello may take."""
@@ -91,15 +73,7 @@ class Link:
         """Whether the peer broke a rule."""
         self._feeds = feeds
         self._learn = learn
-        self._answers: deque[bytes] = deque()
-        self._answers_size = 0
-        self._work: deque[Serve | ServeIds] = deque()
-        self._records: list[Record] = []
-        self._proofs: list[ForkProof] = []
-        self._push_at: Seconds | None = None
-        self._lagging = False
-        self._ending = False
-        self._wake = trio.Event()
+        self._out = Outbox(session, feeds, self._damaged)
         self._pings: dict[bytes, trio.Event] = {}
         self._scope = trio.CancelScope()
 
@@ -111,7 +85,7 @@ class Link:
                     nursery.start_soon(self._write)
                     self._queue(self.session.start().frames)
                     await self._read()
-                    self._end()
+                    self._out.end()
                     await trio.sleep(BYE_SECONDS_MAX)
                     self._scope.cancel()
         except* StreamClosed as closed:
@@ -122,7 +96,7 @@ class Link:
     def close(self, reason: Goodbye) -> None:
         """End it soon: say bye if the peer still reads."""
         self._queue(self.session.bye(reason).frames)
-        self._end()
+        self._out.end()
 
     def offer(self, change: Change) -> None:
         """Something new is here: pass it on in a moment, unless it came from here."""
@@ -134,13 +108,7 @@ class Link:
             return
         if not change.records and not change.forks:
             return
-        self._records.extend(change.records)
-        self._proofs.extend(change.forks)
-        if len(self._records) + len(self._proofs) > LAG_RECORDS_MAX:
-            self._records, self._proofs, self._lagging = [], [], True
-        if self._push_at is None:
-            self._push_at = trio.current_time() + BATCH_SECONDS
-        self._nudge()
+        self._out.news(change.records, change.forks)
 
     def reconcile(self) -> None:
         """Compare all shared scopes again."""
@@ -186,12 +154,14 @@ class Link:
     async def _do(self, effect: Effect) -> None:
         if isinstance(effect, Ingest):
             await self._took(await self._feeds.ingest(effect.records, self))
+            self._queue(self.session.dealt_with(effect.records).frames)
         elif isinstance(effect, IngestForks):
             await self._took(await self._feeds.ingest_forks(effect.proofs, self))
         elif isinstance(effect, IngestFound):
             await self._took(await self._feeds.ingest_by_id(effect.records))
+            self._queue(self.session.dealt_with(effect.records).frames)
         elif isinstance(effect, Serve | ServeIds):
-            await self._plan(effect)
+            self._out.plan(effect)
         elif isinstance(effect, PeerCards):
             for card in effect.cards:
                 self._learn(self.stream.peer, card)
@@ -210,13 +180,6 @@ class Link:
             self._queue(step.frames)
         self._queue(self.session.ingested(report.scopes).frames)
 
-    async def _plan(self, effect: Serve | ServeIds) -> None:
-        """Leave it to the writer to read what the peer asked for."""
-        self._work.append(effect)
-        self._nudge()
-        if len(self._work) > 2 * WANTS_OPEN_MAX:
-            await self._perform(self.session.blame(Reason.TOO_MUCH))
-
     def _note(self, effect: Answered | Close) -> None:
         if isinstance(effect, Close):
             self.fault = effect.fault
@@ -226,108 +189,18 @@ class Link:
 
     # Writing.
 
+    async def _write(self) -> None:
+        """Send what there is until everything was said."""
+        while frames := await self._out.next():
+            await self.stream.send(frames)
+        self._scope.cancel()
+
     def _queue(self, frames: Sequence[bytes]) -> None:
         """Hand frames to the writer; a peer that never reads is let go."""
-        self._answers.extend(frames)
-        self._answers_size += sum(len(frame) for frame in frames)
-        self._nudge()
-        if self._answers_size > ANSWERS_MAX:
+        self._out.answer(frames)
+        if self._out.overfull:
             self.error, self.fault = "does not read", True
             self._scope.cancel()
-
-    def _nudge(self) -> None:
-        self._wake.set()
-
-    def _end(self) -> None:
-        """Let the writer finish: answers, no more work, no more news."""
-        self._ending = True
-        self._work.clear()
-        self._push_at = None
-        self._nudge()
-
-    async def _write(self) -> None:
-        """Send what there is, in order of urgency, until cancelled."""
-        while True:
-            self._wake = trio.Event()
-            frames = await self._next()
-            if frames:
-                await self.stream.send(frames)
-            elif self._ending:
-                self._scope.cancel()
-                return  # nothing here waits: without it the loop would never end
-            else:
-                await self._sleep()
-
-    async def _sleep(self) -> None:
-        """Wait for something to do, at most until new records are due."""
-        until = float("inf") if self._push_at is None else self._push_at
-        with trio.move_on_at(until):
-            await self._wake.wait()
-
-    async def _next(self) -> list[bytes]:
-        """The frames to send now; none: there is nothing to do."""
-        if self._answers:
-            return self._some_answers()
-        if self._work:
-            return await self._serve()
-        if self._push_at is not None and trio.current_time() >= self._push_at:
-            return self._news()
-        return []
-
-    def _some_answers(self) -> list[bytes]:
-        frames: list[bytes] = []
-        size = 0
-        while self._answers and size < WRITE_MAX:
-            frames.append(self._answers.popleft())
-            size += len(frames[-1])
-        self._answers_size -= size
-        return frames
-
-    def _news(self) -> list[bytes]:
-        """New records and proofs; a peer that lagged is compared instead."""
-        step = self.session.push(self._records)
-        step.frames += self.session.prove(self._proofs).frames
-        if self._lagging:
-            step.frames += self.session.reconcile().frames
-        self._records, self._proofs = [], []
-        self._push_at, self._lagging = None, False
-        return step.frames
-
-    async def _serve(self) -> list[bytes]:
-        """About one frame of what the peer asked for."""
-        first = self._work[0]
-        if isinstance(first, ServeIds):
-            mine = await self._named(first)
-            return self.session.found(first.scope, mine).frames
-        records: list[Record] = []
-        done: list[bytes] = []
-        room = BATCH_MAX
-        while room > 0 and self._work and len(done) < WANTS_OPEN_MAX:
-            item = self._work[0]
-            if isinstance(item, ServeIds) or item.scope != first.scope:
-                break
-            room -= await self._read_range(item, room, records, done)
-        return self.session.serve(first.scope, records, done).frames
-
-    async def _named(self, asked: ServeIds) -> list[Record]:
-        """Read the next of what was asked for by id, as far as it is here."""
-        self._work.popleft()
-        found: list[Record] = []
-        room = BATCH_MAX
-        for place, each in enumerate(asked.ids):
-            if room <= 0:
-                rest = ServeIds(scope=asked.scope, ids=asked.ids[place:])
-                self._work.append(rest)
-                break
-            try:
-                record = await self._feeds.store.get(each)
-            except StoreDamaged as error:
-                self._damaged(error, asked.scope)
-                continue
-            if record is not None and record.scope == asked.scope:
-                found.append(record)
-                room -= _size(record)
-        return found
 
     def _damaged(self, error: StoreDamaged, scope: Scope) -> None:
         """Ask this peer for a record that our disk has changed."""
@@ -342,41 +215,3 @@ class Link:
                 wanted.setdefault(scope, []).append(record_id)
         for scope, ids in wanted.items():
             self._queue(self.session.want_ids(scope, ids).frames)
-
-    async def _read_range(
-        self, item: Serve, room: int, records: list[Record], done: list[bytes]
-    ) -> int:
-        """Read the next of a range, at least one record; return its bytes."""
-        self._work.popleft()
-        head = self._feeds.head(item.scope, item.author)
-        stop = min(item.stop, 0 if head is None else head.seq + 1)
-        found: list[Record] = []
-        if item.start < stop:
-            try:
-                found = await self._feeds.store.feed(
-                    item.scope, item.author, item.start, stop, room
-                )
-            except StoreDamaged as error:
-                self._damaged(error, item.scope)
-        records.extend(found)
-        if found and found[-1].seq + 1 < stop:
-            self._work.append(_rest(item, found[-1].seq + 1))
-        else:
-            done.append(item.feed)
-        return sum(_size(record) for record in found)
-
-
-def _rest(item: Serve, start: int) -> Serve:
-    return Serve(
-        scope=item.scope,
-        author=item.author,
-        feed=item.feed,
-        start=start,
-        stop=item.stop,
-    )
-
-
-def _size(record: Record) -> int:
-    """Bytes of a record in a frame, about."""
-    claim, note = record.claim_bytes or b"", record.note_bytes or b""
-    return len(record.header_bytes) + len(claim) + len(note) + 80

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from p2pnode.services.feeds import Draft
-from p2pnode.services.link import BATCH_SECONDS
+from p2pnode.services.outbox import BATCH_SECONDS
 from protocols.claims import Kind
 from tests.bench.figures import Row, scaled
 from tests.bench.ingest import switching

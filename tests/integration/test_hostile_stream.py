@@ -23,6 +23,7 @@ from p2pnode.node import Node
 from p2pnode.ports import Stream, StreamClosed
 from p2pnode.services import neighbours as neighbours_module
 from p2pnode.services.neighbours import Manners
+from p2pnode.services.outbox import Outbox
 from p2pnode.store.memory import MemoryStore
 from p2pnode.system import SystemClock, SystemRng
 from protocols import wire
@@ -459,10 +460,11 @@ async def test_records_wanted_by_id_are_read_a_frame_at_a_time() -> None:
             await attacker.send(push(record))
         await victim.gets(large[-1])
         link = victim.node.neighbours._links[evil.peer_id]
-        link._work.append(ServeIds(scope=SCOPE, ids=ids))
+        box = Outbox(link.session, victim.node.feeds, lambda *_: None)
+        box.plan(ServeIds(scope=SCOPE, ids=ids))
         turns = 0
-        while link._work:
-            frames = await link._serve()
+        while box._ids:
+            frames = await box.next()
             assert sum(map(len, frames)) <= 2 * FRAME_MAX
             turns += 1
         assert turns > len(large) // 3

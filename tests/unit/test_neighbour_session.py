@@ -26,8 +26,14 @@ from protocols.keys import (
     neighbourhood_scope,
     network_id,
 )
-from protocols.neighbour import Session
-from protocols.record import NO_BACKLINK, Record, decode_record, sign_record
+from protocols.neighbour import Session, scope_hash
+from protocols.record import (
+    NO_BACKLINK,
+    Record,
+    decode_record,
+    encode_record,
+    sign_record,
+)
 from protocols.wire import (
     Bye,
     Card,
@@ -121,7 +127,8 @@ class Side:
         if isinstance(effect, Close):
             self.closed = effect
         elif isinstance(effect, Ingest):
-            return self._ingest([decode_record(data) for data in effect.records])
+            frames = self._ingest([decode_record(data) for data in effect.records])
+            return frames + self.session.dealt_with(effect.records).frames
         elif isinstance(effect, Serve):
             found = self.feeds[effect.author][effect.start : effect.stop]
             return self.session.serve(SCOPE, found, [effect.feed]).frames
@@ -339,9 +346,74 @@ def test_wants_are_bounded_on_both_sides() -> None:
     assert len(last.done) == 256
 
 
-def test_frames_of_a_later_version_are_taken_and_ignored() -> None:
+RECORDS = (b"r" * 50_000,)
+
+
+def test_a_peer_may_send_what_was_granted_and_no_more() -> None:
     side = greeted()
-    assert side.session.receive(encode_frame(Credit(size=5))) == Step()
+    push = encode_frame(Push(scope=SCOPE, records=RECORDS))
+    for _ in range(limits.CREDIT_GRANT // 50_000):
+        step = side.session.receive(push)
+        assert len(step.effects) == 1
+    step = side.session.receive(push)
+    assert step.effects == [Close(reason=Reason.TOO_MUCH, fault=True)]
+
+
+def test_credit_is_renewed_as_records_are_dealt_with() -> None:
+    side = greeted()
+    granted = 0
+    for _ in range(200):
+        push = encode_frame(Push(scope=SCOPE, records=RECORDS))
+        (effect,) = side.session.receive(push).effects
+        assert isinstance(effect, Ingest)
+        for frame in map(decode_frame, side.session.dealt_with(RECORDS).frames):
+            assert isinstance(frame, Credit)
+            assert frame.size >= limits.CREDIT_GRANT // 2, "few frames, not many"
+            granted += frame.size
+    assert 0 <= 200 * 50_000 - granted < limits.CREDIT_GRANT // 2
+
+
+def lender(credit: int) -> Side:
+    """A side whose peer granted so many bytes in its hello."""
+    side = Side({KEYS[0].author: 2}, dialled=False)
+    nonce = sha256(b"lender").digest()
+    mine = sha256(b"0").digest()
+    side.apply(side.session.start())
+    side.apply(side.session.receive(encode_frame(Nonce(nonce=nonce))))
+    scopes = (scope_hash(SCOPE, nonce, mine),)
+    hello = Hello(version=1, network=NETWORK, scopes=scopes, credit=credit, card=CARD)
+    side.apply(side.session.receive(encode_frame(hello)))
+    side.sent.clear()
+    return side
+
+
+def test_without_credit_nothing_is_pushed_and_a_grant_brings_a_comparison() -> None:
+    side = lender(500)
+    first, second = CHAINS[KEYS[1].author][:2]
+    assert len(side.session.push([first]).frames) == 1
+    assert side.session.room == 500 - len(encode_record(first))
+    assert side.session.push([second]).frames == []
+    step = side.session.receive(encode_frame(Credit(size=5_000)))
+    (probe,) = map(decode_frame, step.frames)
+    assert isinstance(probe, Compare)
+    assert len(side.session.push([second]).frames) == 1
+    assert side.session.receive(encode_frame(Credit(size=1))) == Step()
+
+
+def test_a_hello_without_credit_sets_no_bound() -> None:
+    side = lender(0)
+    for record in CHAINS[KEYS[1].author]:
+        assert len(side.session.push([record]).frames) == 1
+    assert side.session.receive(encode_frame(Credit(size=limits.INT_MAX))) == Step()
+
+
+def test_outstanding_credit_is_bounded() -> None:
+    side = lender(limits.CREDIT_MAX)
+    assert side.session.room == limits.CREDIT_MAX
+    side.apply(side.session.receive(encode_frame(Credit(size=1))))
+    assert side.closed == Close(reason=Reason.TOO_MUCH, fault=True)
+    greedy = lender(limits.CREDIT_MAX + 1)
+    assert greedy.closed == Close(reason=Reason.TOO_MUCH, fault=True)
 
 
 @settings(deadline=None)

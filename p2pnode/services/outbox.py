@@ -1,0 +1,234 @@
+"""What one neighbour is still to be sent, and in which order.
+
+Answers go first, then what the peer asked for, read from the store a frame at
+a time and only while it grants credit, then what is new here. So a slow peer
+holds nothing in memory but answers, and those are bounded: it lags, and is
+compared again once it takes something.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from p2pnode.ports import StoreDamaged
+from protocols.effects import Serve, ServeIds
+from protocols.limits import BATCH_MAX, CREDIT_STEP, WANT_IDS_MAX, WANTS_OPEN_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from p2pnode.ports import Seconds
+    from p2pnode.services.feeds import Feeds
+    from protocols.feed import ForkProof
+    from protocols.keys import RecordId, Scope
+    from protocols.neighbour import Session
+    from protocols.record import Record
+
+ANSWERS_MAX: Final = 1_048_576
+"""Bytes of answers a peer may leave unread; honest ones leave a tenth."""
+
+WRITE_MAX: Final = 262_144
+"""Bytes of one write."""
+
+LAG_RECORDS_MAX: Final = 1_024
+"""New records kept for a busy writer; above, the peer is compared again."""
+
+BATCH_SECONDS: Final = 0.02
+"""How long new records wait for more of them."""
+
+IDS_MAX: Final = 4 * WANT_IDS_MAX
+"""Records wanted by id that wait for a peer; what it wants beyond is forgotten."""
+
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """The writing side of a link.
+
+    Args:
+        session: makes the frames.
+        feeds: where records are read.
+        damaged: told what of the disk could not be read.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        feeds: Feeds,
+        damaged: Callable[[StoreDamaged, Scope], None],
+    ) -> None:
+        self.overfull = False
+        """Whether the peer left too many answers unread."""
+        self._session = session
+        self._feeds = feeds
+        self._damaged = damaged
+        self._answers: deque[bytes] = deque()
+        self._answers_size = 0
+        self._ranges: deque[Serve] = deque()
+        self._ids: dict[RecordId, Scope] = {}
+        self._records: list[Record] = []
+        self._proofs: list[ForkProof] = []
+        self._push_at: Seconds | None = None
+        self._lagging = False
+        self._ending = False
+        self._wake = trio.Event()
+
+    def answer(self, frames: Sequence[bytes]) -> None:
+        """Send frames before anything else."""
+        self._answers.extend(frames)
+        self._answers_size += sum(len(frame) for frame in frames)
+        self.overfull = self._answers_size > ANSWERS_MAX
+        self.nudge()
+
+    def plan(self, asked: Serve | ServeIds) -> None:
+        """Read what the peer asked for when its turn comes.
+
+        The session bounds the ranges; ids beyond `IDS_MAX` are not answered.
+        """
+        if isinstance(asked, Serve):
+            self._ranges.append(asked)
+        else:
+            for record_id in asked.ids[: IDS_MAX - len(self._ids)]:
+                self._ids[record_id] = asked.scope
+        self.nudge()
+
+    def news(self, records: Sequence[Record], proofs: Sequence[ForkProof]) -> None:
+        """Pass on what is new here, together with what comes in a moment."""
+        self._records.extend(records)
+        self._proofs.extend(proofs)
+        if len(self._records) + len(self._proofs) > LAG_RECORDS_MAX:
+            self._records, self._proofs, self._lagging = [], [], True
+        if self._push_at is None:
+            self._push_at = trio.current_time() + BATCH_SECONDS
+        self.nudge()
+
+    def end(self) -> None:
+        """Send the answers, no more work and no more news."""
+        self._ending = True
+        self._ranges.clear()
+        self._ids.clear()
+        self._push_at = None
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Look again whether there is something to send."""
+        self._wake.set()
+
+    async def next(self) -> list[bytes]:
+        """Wait for the next frames to send; none: everything was sent, it is over."""
+        while True:
+            self._wake = trio.Event()
+            frames = await self._now()
+            if frames or self._ending:
+                return frames
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Wait for something to do, at most until new records are due."""
+        until = float("inf") if self._push_at is None else self._push_at
+        with trio.move_on_at(until):
+            await self._wake.wait()
+
+    async def _now(self) -> list[bytes]:
+        """The frames to send now, in order of urgency."""
+        if self._answers:
+            return self._some_answers()
+        if self._session.room >= CREDIT_STEP:
+            if self._ids:
+                return await self._serve_ids()
+            if self._ranges:
+                return await self._serve_ranges()
+        if self._push_at is not None and trio.current_time() >= self._push_at:
+            return self._take_news()
+        return []
+
+    def _some_answers(self) -> list[bytes]:
+        frames: list[bytes] = []
+        size = 0
+        while self._answers and size < WRITE_MAX:
+            frames.append(self._answers.popleft())
+            size += len(frames[-1])
+        self._answers_size -= size
+        return frames
+
+    def _take_news(self) -> list[bytes]:
+        """New records and proofs; a peer that lagged is compared instead."""
+        step = self._session.push(self._records)
+        step.frames += self._session.prove(self._proofs).frames
+        if self._lagging:
+            step.frames += self._session.reconcile().frames
+        self._records, self._proofs = [], []
+        self._push_at, self._lagging = None, False
+        return step.frames
+
+    async def _serve_ids(self) -> list[bytes]:
+        """About one frame of what was asked for by id, as far as it is here."""
+        scope = next(iter(self._ids.values()))
+        found: list[Record] = []
+        room = BATCH_MAX
+        for each in [each for each, where in self._ids.items() if where == scope]:
+            if room <= 0:
+                break
+            self._ids.pop(each, None)
+            try:
+                record = await self._feeds.store.get(each)
+            except StoreDamaged as error:
+                self._damaged(error, scope)
+                continue
+            if record is not None and record.scope == scope:
+                found.append(record)
+                room -= _size(record)
+        return self._session.found(scope, found).frames or await self._now()
+
+    async def _serve_ranges(self) -> list[bytes]:
+        """About one frame of the ranges that the peer asked for."""
+        scope = self._ranges[0].scope
+        records: list[Record] = []
+        done: list[bytes] = []
+        room = BATCH_MAX
+        while room > 0 and len(done) < WANTS_OPEN_MAX:
+            if not self._ranges or self._ranges[0].scope != scope:
+                break
+            room -= await self._read_range(self._ranges.popleft(), room, records, done)
+        return self._session.serve(scope, records, done).frames
+
+    async def _read_range(
+        self, item: Serve, room: int, records: list[Record], done: list[bytes]
+    ) -> int:
+        """Read the next of a range, at least one record; return its bytes."""
+        head = self._feeds.head(item.scope, item.author)
+        stop = min(item.stop, 0 if head is None else head.seq + 1)
+        found: list[Record] = []
+        if item.start < stop:
+            try:
+                found = await self._feeds.store.feed(
+                    item.scope, item.author, item.start, stop, room
+                )
+            except StoreDamaged as error:
+                self._damaged(error, item.scope)
+        records.extend(found)
+        if found and found[-1].seq + 1 < stop:
+            self._ranges.append(_rest(item, found[-1].seq + 1))
+        else:
+            done.append(item.feed)
+        return sum(_size(record) for record in found)
+
+
+def _rest(item: Serve, start: int) -> Serve:
+    return Serve(
+        scope=item.scope,
+        author=item.author,
+        feed=item.feed,
+        start=start,
+        stop=item.stop,
+    )
+
+
+def _size(record: Record) -> int:
+    """Bytes of a record in a frame, at least."""
+    claim, note = record.claim_bytes or b"", record.note_bytes or b""
+    return len(record.header_bytes) + len(claim) + len(note) + 80
