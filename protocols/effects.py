@@ -2,7 +2,9 @@
 
 A driver performs effects in order. What they lead to comes back as a call of
 the session's: `serve` after `Serve`, `found` after `ServeIds`, and `ingested`
-and `want` after records were taken or showed a gap.
+and `want` after records were taken or showed a gap. What a session does not
+know, it is told: `prune` after a push of what was known, `graft` when heads that
+were told do not come, `tell` a moment after `push`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from protocols.feed import ForkProof
     from protocols.frontier import Frontier
     from protocols.keys import AuthorKey, RecordId, Scope
-    from protocols.wire import Card, Frame
+    from protocols.wire import Card, Frame, NewHead
 
 
 class Holdings(Protocol):
@@ -38,6 +40,16 @@ class Ingest:
     """Check and store these wire records."""
 
     records: tuple[bytes, ...]
+    pushed: Scope | None = None
+    """The scope, if nobody asked for them: known ones are reason to `prune`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The peer has heads that are not here: call `graft` if they do not come."""
+
+    scope: Scope
+    heads: tuple[NewHead, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +111,15 @@ class Close:
 
 
 Effect = (
-    Ingest | IngestFound | IngestForks | Serve | ServeIds | PeerCards | Answered | Close
+    Ingest
+    | Told
+    | IngestFound
+    | IngestForks
+    | Serve
+    | ServeIds
+    | PeerCards
+    | Answered
+    | Close
 )
 
 

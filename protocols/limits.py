@@ -144,3 +144,6 @@ CREDIT_MAX: Final = 16_777_216
 
 CREDIT_STEP: Final = 131_072
 """With less credit nothing is read from the store: it takes a frame and a record."""
+
+HEADS_KNOWN_MAX: Final = 4_096
+"""Heads of a neighbour that are remembered, so as not to tell it what it told."""

@@ -21,6 +21,7 @@ from protocols.effects import (
     Serve,
     ServeIds,
     Step,
+    Told,
 )
 from protocols.errors import ProtocolError, Reason
 from protocols.flow import Inflow, Outflow, size_of
@@ -31,6 +32,7 @@ from protocols.limits import (
     BATCH_RECORDS_MAX,
     COMPARE_MAX,
     CREDIT_GRANT,
+    HEADS_KNOWN_MAX,
     PROOFS_MAX,
     SHARED_MAX,
     WALKS_MAX,
@@ -51,6 +53,7 @@ from protocols.wire import (
     Graft,
     Have,
     Hello,
+    NewHead,
     Nonce,
     Peers,
     Ping,
@@ -71,6 +74,7 @@ if TYPE_CHECKING:
 
     from protocols.effects import Holdings
     from protocols.feed import ForkProof
+    from protocols.frontier import Leaf
     from protocols.keys import AuthorKey, NetworkId, RecordId
     from protocols.reconcile import Difference, Reply
     from protocols.record import Record
@@ -94,6 +98,10 @@ class _Shared:
     fetched: bool = False
     """Whether wanted records came since my last walk: worth another look."""
     in_sync: bool = False
+    eager: bool = True
+    """Whether new records are pushed to the peer, not only told of."""
+    fed: bool = True
+    """Whether the peer pushes to me, as far as I asked."""
 
 
 @dataclass(slots=True)
@@ -169,6 +177,10 @@ class Session:
         """How many records may still come because they were wanted by id."""
         self._out = Outflow()
         self._in = Inflow()
+        self._untold: dict[tuple[Scope, AuthorKey], NewHead] = {}
+        """Heads that moved here in scopes that are not pushed."""
+        self._theirs: dict[tuple[Scope, AuthorKey], int] = {}
+        """The seqs of heads that the peer told."""
         self._lags = False
         """Whether something new was not sent: compare once there is credit."""
         self.closed = False
@@ -217,21 +229,71 @@ class Session:
             self._share(step)
         return step
 
+    def fed(self, scope: Scope) -> bool:
+        """Whether the peer is to push what is new in a scope."""
+        return scope in self._shared and self._shared[scope].fed
+
+    @property
+    def has_to_tell(self) -> bool:
+        """Whether `tell` is to be called in a moment."""
+        return bool(self._untold)
+
     def push(self, records: Sequence[Record]) -> Step:
-        """New records are here, from elsewhere: pass them on.
+        """New records are here, from elsewhere: pass them on, or tell of them later.
 
         What the credit does not cover is left out, and found by comparing once
         the peer grants again.
         """
         step = Step()
         for scope in self.shared:
-            wires = [encode_record(r) for r in records if r.scope == scope]
-            for batch in batches(wires):
+            new = [r for r in records if r.scope == scope and not self._has(r)]
+            if not self._shared[scope].eager:
+                self._note_heads(new, step)
+                continue
+            for batch in batches([encode_record(record) for record in new]):
                 if size_of(batch) > self.room:
                     self._lags = True
-                    return step
+                    break
                 self._out.spend(size_of(batch))
                 step.send(Push(scope=scope, records=batch))
+        return step
+
+    def tell(self) -> Step:
+        """Tell of the heads that moved, as far as the peer did not by now."""
+        step = Step()
+        untold, self._untold = self._untold, {}
+        for scope in self.shared:
+            heads = [
+                head
+                for (where, author), head in untold.items()
+                if where == scope and head.seq > self._theirs.get((scope, author), -1)
+            ]
+            for at in range(0, len(heads), BATCH_RECORDS_MAX):
+                chosen = tuple(heads[at : at + BATCH_RECORDS_MAX])
+                step.send(Have(scope=scope, heads=chosen))
+        return step
+
+    def prune(self, scope: Scope) -> Step:
+        """What the peer pushed was known: from now on it only tells of heads."""
+        step = Step()
+        if self.fed(scope) and not self.closed:
+            self._shared[scope].fed = False
+            step.send(Prune(scope=scope))
+        return step
+
+    def graft(self, scope: Scope, heads: Sequence[NewHead]) -> Step:
+        """Heads the peer told of did not come: ask for them, and to be pushed to."""
+        step = Step()
+        if scope not in self._shared or self.closed:
+            return step
+        if not self._shared[scope].fed:
+            self._shared[scope].fed = True
+            step.send(Graft(scope=scope))
+        view = self._view(scope)
+        for head in heads:
+            feed = view.handle_of(path_of(head.author))
+            self._wish(scope, feed, _Wish(0, head.seq + 1, again=False))
+        self._ask(step)
         return step
 
     def prove(self, proofs: Sequence[ForkProof]) -> Step:
@@ -462,16 +524,39 @@ class Session:
     @_on.register
     def _(self, frame: Push, step: Step) -> None:
         self._in.take(size_of(frame.records))
-        step.effects.append(Ingest(records=frame.records))
+        step.effects.append(Ingest(records=frame.records, pushed=frame.scope))
 
     @_on.register
     def _(self, frame: Forks, step: Step) -> None:
         self._shared[frame.scope].fetched = True
         step.effects.append(IngestForks(proofs=frame.proofs))
 
-    @_on.register(Have)
-    @_on.register(Graft)
-    @_on.register(Prune)
+    @_on.register
+    def _(self, frame: Have, step: Step) -> None:
+        frontier = self._holdings.frontier(frame.scope)
+        absent: list[NewHead] = []
+        for head in frame.heads:
+            self._theirs.pop((frame.scope, head.author), None)
+            self._theirs[frame.scope, head.author] = head.seq
+            leaf = frontier.get(head.author)
+            if leaf is None or (leaf.seq < head.seq and not leaf.forked):
+                absent.append(head)
+            elif leaf.seq == head.seq and leaf.id != head.id and not leaf.forked:
+                self._want_again(frame.scope, leaf)
+        while len(self._theirs) > HEADS_KNOWN_MAX:
+            del self._theirs[next(iter(self._theirs))]
+        if absent:
+            step.effects.append(Told(scope=frame.scope, heads=tuple(absent)))
+        self._ask(step)
+
+    @_on.register
+    def _(self, frame: Graft, step: Step) -> None:  # noqa: ARG002 - the base's
+        self._shared[frame.scope].eager = True
+
+    @_on.register
+    def _(self, frame: Prune, step: Step) -> None:  # noqa: ARG002 - the base's
+        self._shared[frame.scope].eager = False
+
     @_on.register(Peers)
     def _(self, frame: Frame, step: Step) -> None:
         """Not acted on yet."""
@@ -495,6 +580,25 @@ class Session:
     def _(self, frame: Bye, step: Step) -> None:
         self.closed = True
         step.effects.append(Close(reason=frame.reason, fault=False))
+
+    # The tree.
+
+    def _has(self, record: Record) -> bool:
+        """Whether the peer told that it has a record."""
+        return record.seq <= self._theirs.get((record.scope, record.author), -1)
+
+    def _note_heads(self, records: Sequence[Record], step: Step) -> None:
+        """Remember to tell of records, of each feed only of the last."""
+        for record in records:
+            head = NewHead(author=record.author, seq=record.seq, id=record.id)
+            self._untold[record.scope, record.author] = head
+        if len(self._untold) > BATCH_RECORDS_MAX:
+            step.frames += self.tell().frames
+
+    def _want_again(self, scope: Scope, leaf: Leaf) -> None:
+        """Ask for the peer's record at my head: it has another there."""
+        feed = self._view(scope).handle(leaf)
+        self._wish(scope, feed, _Wish(leaf.seq, leaf.seq + 1, again=True))
 
     # Scopes.
 

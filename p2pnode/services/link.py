@@ -7,7 +7,7 @@ sends what the `Outbox` gives, which holds next to nothing for a slow peer.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -23,18 +23,19 @@ from protocols.effects import (
     Serve,
     ServeIds,
     Step,
+    Told,
 )
 from protocols.wire import Goodbye
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from p2pnode.ports import PeerId, Seconds, Stream
+    from p2pnode.ports import Seconds, Stream
     from p2pnode.services.feeds import Change, Feeds, Report
     from protocols.effects import Effect
     from protocols.keys import RecordId, Scope
     from protocols.neighbour import Session
-    from protocols.wire import Card
+    from protocols.wire import NewHead
 
 HELLO_SECONDS_MAX: Final = 15.0
 """How long the peer's hello may take."""
@@ -48,6 +49,19 @@ BYE_SECONDS_MAX: Final = 5.0
 log = logging.getLogger(__name__)
 
 
+class Circle(Protocol):
+    """All links of a node together: what one of them alone cannot decide."""
+
+    def learned(self, link: Link, cards: PeerCards) -> None:
+        """The peer says where it, or others, can be reached."""
+
+    def told(self, link: Link, told: Told) -> None:
+        """The peer has heads that are not here."""
+
+    def repeated(self, link: Link, scope: Scope) -> None:
+        """The peer pushed what was known."""
+
+
 class Link:
     """One stream to one peer, from hello to bye.
 
@@ -55,15 +69,11 @@ class Link:
         stream: the stream, already authenticated.
         session: its protocol.
         feeds: where records are kept.
-        learn: told the peer's own cards.
+        circle: told what concerns other links too.
     """
 
     def __init__(
-        self,
-        stream: Stream,
-        session: Session,
-        feeds: Feeds,
-        learn: Callable[[PeerId, Card], None],
+        self, stream: Stream, session: Session, feeds: Feeds, circle: Circle
     ) -> None:
         self.stream = stream
         self.session = session
@@ -72,7 +82,7 @@ class Link:
         self.fault = False
         """Whether the peer broke a rule."""
         self._feeds = feeds
-        self._learn = learn
+        self._circle = circle
         self._out = Outbox(session, feeds, self._damaged)
         self._pings: dict[bytes, trio.Event] = {}
         self._scope = trio.CancelScope()
@@ -116,6 +126,14 @@ class Link:
             self._queue(self.session.reconcile().frames)
             self._ask_for_missing()
 
+    def prune(self, scope: Scope) -> None:
+        """Have the peer only tell of new heads."""
+        self._queue(self.session.prune(scope).frames)
+
+    def graft(self, scope: Scope, heads: Sequence[NewHead]) -> None:
+        """Have the peer push new records again, and send those of these heads."""
+        self._queue(self.session.graft(scope, heads).frames)
+
     async def ping(self, token: bytes) -> Seconds:
         """How long the peer takes to answer; the caller sets a deadline."""
         began = trio.current_time()
@@ -153,7 +171,10 @@ class Link:
 
     async def _do(self, effect: Effect) -> None:
         if isinstance(effect, Ingest):
-            await self._took(await self._feeds.ingest(effect.records, self))
+            report = await self._feeds.ingest(effect.records, self)
+            await self._took(report)
+            if effect.pushed is not None and _was_known(effect, report):
+                self._circle.repeated(self, effect.pushed)
             self._queue(self.session.dealt_with(effect.records).frames)
         elif isinstance(effect, IngestForks):
             await self._took(await self._feeds.ingest_forks(effect.proofs, self))
@@ -163,8 +184,9 @@ class Link:
         elif isinstance(effect, Serve | ServeIds):
             self._out.plan(effect)
         elif isinstance(effect, PeerCards):
-            for card in effect.cards:
-                self._learn(self.stream.peer, card)
+            self._circle.learned(self, effect)
+        elif isinstance(effect, Told):
+            self._circle.told(self, effect)
         else:
             self._note(effect)
 
@@ -215,3 +237,9 @@ class Link:
                 wanted.setdefault(scope, []).append(record_id)
         for scope, ids in wanted.items():
             self._queue(self.session.want_ids(scope, ids).frames)
+
+
+def _was_known(pushed: Ingest, report: Report) -> bool:
+    """Whether more of a push was known than new, and nothing else was wrong."""
+    odd = report.refused or report.gaps or report.forks
+    return not odd and 2 * len(report.accepted) < len(pushed.records)

@@ -15,6 +15,7 @@ import trio
 from p2pnode.failures import BAD_REQUEST, NOT_FOUND, UNREACHABLE, Failure
 from p2pnode.ports import Seconds, StoreFull, StoreInDoubt, Unreachable
 from p2pnode.services.link import Link
+from p2pnode.services.overdue import Overdue
 from p2pnode.services.peers import Peer, PeerTable, peer_of
 from protocols.limits import ADDRESSES_MAX
 from protocols.neighbour import Session
@@ -23,6 +24,8 @@ from protocols.wire import Card, Goodbye
 if TYPE_CHECKING:
     from p2pnode.ports import Clock, Network, PeerId, Rng, Store, Stream
     from p2pnode.services.feeds import Change, Feeds
+    from protocols.effects import PeerCards, Told
+    from protocols.keys import Scope
 
 PING_SECONDS_MAX: Final = 10.0
 """How long an answer to a ping may take."""
@@ -76,6 +79,7 @@ class Neighbours:
         self._manners = manners or Manners()
         self._links: dict[PeerId, Link] = {}
         self._dialling: dict[PeerId, None] = {}
+        self._overdue = Overdue(feeds)
         self._strangers: dict[PeerId, Seconds] = {}
         """Since when a peer that said hello has shared nothing with this node."""
         self._let_go: dict[Link, None] = {}
@@ -93,6 +97,7 @@ class Neighbours:
             nursery.start_soon(self._dial_loop, nursery)
             nursery.start_soon(self._compare_loop)
             nursery.start_soon(self._room_loop)
+            nursery.start_soon(self._overdue.run)
             task_status.started()
 
     async def add(self, address: str) -> None:
@@ -204,7 +209,7 @@ class Neighbours:
         if not self._may_talk(stream):
             await stream.close()
             return
-        link = Link(stream, self._session(stream), self._feeds, self._greeted)
+        link = Link(stream, self._session(stream), self._feeds, self)
         self._links[name] = link
         try:
             await link.run()
@@ -213,6 +218,7 @@ class Neighbours:
         finally:
             if self._links.get(name) is link:
                 del self._links[name]
+                self._overdue.gone(link)
                 self._ended(name, link)
         strange = link in self._let_go
         self._let_go.pop(link, None)
@@ -253,11 +259,25 @@ class Neighbours:
             card=card,
         )
 
-    def _greeted(self, name: PeerId, card: Card) -> None:
+    # What links say: `Circle`.
+
+    def learned(self, link: Link, cards: PeerCards) -> None:
         """A hello came: the peer is who it says, and says where it is."""
-        if card.peer == name:
-            peer = self.peers.learn(name, card.addresses)
-            self.peers.succeeded(peer, self._clock.now_ms())
+        name = link.stream.peer
+        for card in cards.cards:
+            if card.peer == name:
+                peer = self.peers.learn(name, card.addresses)
+                self.peers.succeeded(peer, self._clock.now_ms())
+
+    def told(self, link: Link, told: Told) -> None:
+        """A peer has heads that are not here: they should come by another link."""
+        self._overdue.told(link, told, trio.current_time())
+
+    def repeated(self, link: Link, scope: Scope) -> None:
+        """A peer pushed what was known: another link is enough, if there is one."""
+        others = (other for other in self._links.values() if other is not link)
+        if any(other.session.fed(scope) for other in others):
+            link.prune(scope)
 
     def _ended(self, name: PeerId, link: Link) -> None:
         peer = self.peers.know(name)

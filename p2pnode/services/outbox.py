@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -39,6 +40,9 @@ LAG_RECORDS_MAX: Final = 1_024
 
 BATCH_SECONDS: Final = 0.02
 """How long new records wait for more of them."""
+
+TELL_SECONDS: Final = 0.2
+"""How long heads wait to be told: meanwhile the peer may tell them itself."""
 
 IDS_MAX: Final = 4 * WANT_IDS_MAX
 """Records wanted by id that wait for a peer; what it wants beyond is forgotten."""
@@ -72,7 +76,8 @@ class Outbox:
         self._ids: dict[RecordId, Scope] = {}
         self._records: list[Record] = []
         self._proofs: list[ForkProof] = []
-        self._push_at: Seconds | None = None
+        self._push_at: Seconds = inf
+        self._tell_at: Seconds = inf
         self._lagging = False
         self._ending = False
         self._wake = trio.Event()
@@ -102,7 +107,7 @@ class Outbox:
         self._proofs.extend(proofs)
         if len(self._records) + len(self._proofs) > LAG_RECORDS_MAX:
             self._records, self._proofs, self._lagging = [], [], True
-        if self._push_at is None:
+        if self._push_at == inf:
             self._push_at = trio.current_time() + BATCH_SECONDS
         self.nudge()
 
@@ -111,7 +116,7 @@ class Outbox:
         self._ending = True
         self._ranges.clear()
         self._ids.clear()
-        self._push_at = None
+        self._push_at = self._tell_at = inf
         self.nudge()
 
     def nudge(self) -> None:
@@ -128,9 +133,8 @@ class Outbox:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        """Wait for something to do, at most until new records are due."""
-        until = float("inf") if self._push_at is None else self._push_at
-        with trio.move_on_at(until):
+        """Wait for something to do, at most until something new is due."""
+        with trio.move_on_at(min(self._push_at, self._tell_at)):
             await self._wake.wait()
 
     async def _now(self) -> list[bytes]:
@@ -142,9 +146,14 @@ class Outbox:
                 return await self._serve_ids()
             if self._ranges:
                 return await self._serve_ranges()
-        if self._push_at is not None and trio.current_time() >= self._push_at:
-            return self._take_news()
-        return []
+        now = trio.current_time()
+        frames: list[bytes] = []
+        if now >= self._tell_at:
+            self._tell_at = inf
+            frames += self._session.tell().frames
+        if now >= self._push_at:
+            frames += self._take_news(now)
+        return frames
 
     def _some_answers(self) -> list[bytes]:
         frames: list[bytes] = []
@@ -155,14 +164,16 @@ class Outbox:
         self._answers_size -= size
         return frames
 
-    def _take_news(self) -> list[bytes]:
+    def _take_news(self, now: Seconds) -> list[bytes]:
         """New records and proofs; a peer that lagged is compared instead."""
         step = self._session.push(self._records)
         step.frames += self._session.prove(self._proofs).frames
         if self._lagging:
             step.frames += self._session.reconcile().frames
         self._records, self._proofs = [], []
-        self._push_at, self._lagging = None, False
+        self._push_at, self._lagging = inf, False
+        if self._tell_at == inf and self._session.has_to_tell:
+            self._tell_at = now + TELL_SECONDS
         return step.frames
 
     async def _serve_ids(self) -> list[bytes]:

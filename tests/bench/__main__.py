@@ -24,6 +24,7 @@ SUBJECTS = (
     "push",
     "catchup",
     "reconcile",
+    "mesh",
     "settle",
     "cli",
     "daemon",

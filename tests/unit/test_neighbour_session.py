@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import protocols
 from protocols import limits
 from protocols.claims import Announce, Kind
-from protocols.effects import Close, Effect, Ingest, Serve, ServeIds, Step
+from protocols.effects import Close, Effect, Ingest, Serve, ServeIds, Step, Told
 from protocols.errors import Reason
 from protocols.feed import ForkProof
 from protocols.frontier import Frontier, Leaf
@@ -42,8 +42,12 @@ from protocols.wire import (
     Found,
     Frame,
     Goodbye,
+    Graft,
+    Have,
     Hello,
+    NewHead,
     Nonce,
+    Prune,
     Push,
     Range,
     Records,
@@ -268,6 +272,9 @@ FAULTS: list[tuple[Frame, Reason]] = [
         Reason.UNEXPECTED_FRAME,
     ),
     (Push(scope=OTHER, records=()), Reason.UNEXPECTED_FRAME),
+    (Have(scope=OTHER, heads=()), Reason.UNEXPECTED_FRAME),
+    (Graft(scope=OTHER), Reason.UNEXPECTED_FRAME),
+    (Prune(scope=OTHER), Reason.UNEXPECTED_FRAME),
     (Found(scope=SCOPE, records=(b"r",)), Reason.UNEXPECTED_FRAME),
     (
         Compare(
@@ -414,6 +421,86 @@ def test_outstanding_credit_is_bounded() -> None:
     assert side.closed == Close(reason=Reason.TOO_MUCH, fault=True)
     greedy = lender(limits.CREDIT_MAX + 1)
     assert greedy.closed == Close(reason=Reason.TOO_MUCH, fault=True)
+
+
+def frames(step: Step) -> list[Frame]:
+    return [decode_frame(data) for data in step.frames]
+
+
+def head_of(record: Record) -> NewHead:
+    return NewHead(author=record.author, seq=record.seq, id=record.id)
+
+
+def test_a_pruned_side_only_tells_of_heads_until_it_is_grafted() -> None:
+    side = greeted()
+    one, two = CHAINS[KEYS[1].author][:2]
+    side.session.receive(encode_frame(Prune(scope=SCOPE)))
+    assert side.session.push([one, two]) == Step()
+    assert side.session.has_to_tell
+    assert frames(side.session.tell()) == [Have(scope=SCOPE, heads=(head_of(two),))]
+    assert side.session.tell() == Step()
+    side.session.receive(encode_frame(Graft(scope=SCOPE)))
+    (push,) = frames(side.session.push([two]))
+    assert push == Push(scope=SCOPE, records=(encode_record(two),))
+
+
+def test_what_the_peer_told_is_neither_told_nor_pushed_back() -> None:
+    side = greeted()
+    one, two, three = CHAINS[KEYS[1].author][:3]
+    told = encode_frame(Have(scope=SCOPE, heads=(head_of(two),)))
+    side.session.receive(told)
+    (push,) = frames(side.session.push([one, two, three]))
+    assert push == Push(scope=SCOPE, records=(encode_record(three),))
+    side.session.receive(encode_frame(Prune(scope=SCOPE)))
+    side.session.push([three])
+    three_told = Have(scope=SCOPE, heads=(head_of(three),))
+    side.session.receive(encode_frame(three_told))
+    assert side.session.tell() == Step()
+
+
+def test_heads_that_are_absent_are_told_and_wanted_when_grafted() -> None:
+    side = greeted()
+    mine = CHAINS[KEYS[0].author]
+    other = CHAINS[KEYS[1].author][2]
+    heads = (head_of(mine[1]), head_of(mine[4]), head_of(other))
+    step = side.session.receive(encode_frame(Have(scope=SCOPE, heads=heads)))
+    (told,) = step.effects
+    assert told == Told(scope=SCOPE, heads=heads[1:])
+    assert step.frames == []
+    (want,) = frames(side.session.graft(SCOPE, told.heads))
+    assert isinstance(want, Want), "the peer was never pruned"
+    assert [(r.start, r.stop) for r in want.ranges] == [(2, 5), (0, 3)]
+    assert frames(side.session.prune(SCOPE)) == [Prune(scope=SCOPE)]
+    assert side.session.prune(SCOPE) == Step(), "once is enough"
+    assert not side.session.fed(SCOPE)
+    assert frames(side.session.graft(SCOPE, ())) == [Graft(scope=SCOPE)]
+    assert side.session.fed(SCOPE)
+
+
+def test_another_head_at_my_seq_is_asked_for() -> None:
+    side = greeted()
+    mine = CHAINS[KEYS[0].author][1]
+    other = NewHead(author=mine.author, seq=1, id=RecordId(bytes(32)))
+    step = side.session.receive(encode_frame(Have(scope=SCOPE, heads=(other,))))
+    (want,) = frames(step)
+    assert isinstance(want, Want)
+    assert [(r.start, r.stop) for r in want.ranges] == [(1, 2)]
+
+
+def test_what_a_teller_makes_remember_is_bounded() -> None:
+    side = greeted()
+    for turn in range(20):
+        heads = tuple(
+            NewHead(
+                author=AuthorKey(sha256(b"%d %d" % (turn, i)).digest()),
+                seq=i,
+                id=RecordId(bytes(32)),
+            )
+            for i in range(512)
+        )
+        side.session.receive(encode_frame(Have(scope=SCOPE, heads=heads)))
+    assert len(side.session._theirs) == limits.HEADS_KNOWN_MAX
+    assert not side.session.closed
 
 
 @settings(deadline=None)
