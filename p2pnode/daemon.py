@@ -117,7 +117,7 @@ async def _main(
 
     keeper = Keeper(functools.partial(open_store, home / STORE_FILE), build)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+        nursery.start_soon(_stop_on_signal, nursery.cancel_scope, keeper)
         nursery.start_soon(verifier.run)
         await nursery.start(keeper.run)
         table = routes(lambda: keeper.node)
@@ -138,10 +138,12 @@ def _say_ready(node: Node, port: int) -> None:
     sys.stdout.flush()
 
 
-async def _stop_on_signal(scope: trio.CancelScope) -> None:
+async def _stop_on_signal(scope: trio.CancelScope, keeper: Keeper) -> None:
     numbers = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
     with trio.open_signal_receiver(*numbers) as signals:
         async for _number in signals:
+            with contextlib.suppress(Failure):  # no node at work: nobody to tell
+                await keeper.node.neighbours.leave()
             scope.cancel()
             return
 

@@ -17,6 +17,7 @@ from p2pnode.services.feeds import Feeds
 from p2pnode.services.library import Library
 from p2pnode.services.neighbours import Neighbours
 from p2pnode.services.witness import Witness
+from protocols.keys import Seed, SigningKey
 from protocols.text import author_text
 
 if TYPE_CHECKING:
@@ -43,7 +44,14 @@ class Node:
         self.clock = clock
         self.feeds = Feeds(store, identity.network_id, clock, rng, verifier)
         self.library = Library(identity, self.feeds, store)
-        self.neighbours = Neighbours(self.feeds, store, network, clock, rng)
+        self.neighbours = Neighbours(
+            self.feeds,
+            store,
+            network,
+            clock,
+            rng,
+            key=SigningKey(Seed(identity.transport_seed)),
+        )
         self.books = Books(self.library, self.feeds, rng)
         self.witness = Witness(self.library, self.feeds, self.books, clock, rng)
         self.acts = Acts(
@@ -52,7 +60,7 @@ class Node:
             clock=clock,
             rng=rng,
             addresses=self.reachable,
-            remember=self.neighbours.add,
+            remember=self.neighbours.invited,
         )
 
     async def run(
@@ -70,6 +78,7 @@ class Node:
             nursery.start_soon(self.witness.run)
             task_status.started()
             await self.store.doubted()
+            await self.neighbours.leave()
             nursery.cancel_scope.cancel()
 
     def reachable(self) -> tuple[str, ...]:

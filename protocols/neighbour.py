@@ -40,6 +40,7 @@ from protocols.limits import (
     WANTS_MAX,
     WANTS_OPEN_MAX,
 )
+from protocols.peer_card import check_card
 from protocols.reconcile import View, answer, is_probe, opening, probe
 from protocols.record import encode_record
 from protocols.wire import (
@@ -380,6 +381,13 @@ class Session:
         self._ask(step)
         return step
 
+    def peers(self, cards: Sequence[Card]) -> Step:
+        """Tell where others can be reached, in their own signed words."""
+        step = Step()
+        if cards and not self.closed:
+            step.send(Peers(cards=tuple(cards)))
+        return step
+
     def ping(self, token: bytes) -> Step:
         """Ask whether the peer is there; 8 bytes come back as `Answered`."""
         step = Step()
@@ -445,6 +453,8 @@ class Session:
             raise ProtocolError(Reason.WRONG_VERSION, str(frame.version))
         if frame.network != self._network:
             raise ProtocolError(Reason.WRONG_NETWORK, frame.network.hex())
+        if frame.card.signature:
+            check_card(frame.card, self._network)
         self._out.open(frame.credit)
         step.effects.append(PeerCards(cards=(frame.card,), own=True))
         self._peer_scopes = frame.scopes
@@ -557,9 +567,11 @@ class Session:
     def _(self, frame: Prune, step: Step) -> None:  # noqa: ARG002 - the base's
         self._shared[frame.scope].eager = False
 
-    @_on.register(Peers)
-    def _(self, frame: Frame, step: Step) -> None:
-        """Not acted on yet."""
+    @_on.register
+    def _(self, frame: Peers, step: Step) -> None:
+        for card in frame.cards:
+            check_card(card, self._network)
+        step.effects.append(PeerCards(cards=frame.cards, own=False))
 
     @_on.register
     def _(self, frame: Credit, step: Step) -> None:

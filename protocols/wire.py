@@ -60,6 +60,7 @@ class Goodbye(StrEnum):
     FULL = "full"
     SELF = "self"
     BLOCKED = "blocked"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,7 +382,7 @@ _PROOF = struct(
     header_b=blob(1, HEADER_MAX),
     signature_b=blob(64),
 )
-_CARD = struct(
+PEER_CARD = struct(
     Card,
     peer=text(ADDRESS_MAX),
     addresses=listof(text(ADDRESS_MAX), ADDRESSES_MAX),
@@ -399,7 +400,7 @@ FRAMES: dict[int, Shape[Any]] = {
         network=blob(16),
         scopes=_HASHES,
         credit=uint(),
-        card=_CARD,
+        card=PEER_CARD,
     ),
     Scopes.tag: struct(Scopes, scopes=_HASHES),
     Compare.tag: checked(
@@ -436,7 +437,7 @@ FRAMES: dict[int, Shape[Any]] = {
     Graft.tag: struct(Graft, scope=_SCOPE),
     Prune.tag: struct(Prune, scope=_SCOPE),
     Credit.tag: struct(Credit, size=uint(minimum=1)),
-    Peers.tag: struct(Peers, cards=listof(_CARD, CARDS_MAX)),
+    Peers.tag: struct(Peers, cards=listof(PEER_CARD, CARDS_MAX)),
     Ping.tag: struct(Ping, token=blob(8)),
     Pong.tag: struct(Pong, token=blob(8)),
     Bye.tag: struct(Bye, reason=text(64)),

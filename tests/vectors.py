@@ -52,6 +52,8 @@ from protocols.keys import (
 )
 from protocols.limits import CLAIM_MAX
 from protocols.merkle import Tree, check_path, root
+from protocols.peer_card import check_card as check_peer_card
+from protocols.peer_card import peer_key
 from protocols.record import Record, check_signature, decode_record
 from protocols.settlement.cut import (
     CUT_ENTRY,
@@ -78,7 +80,7 @@ from protocols.tags.code import read_code
 from protocols.tags.entry import ENTRY, EVIDENCE, serial_seed, tag_id
 from protocols.terms import TERMS, Terms, campaign_id, check_terms
 from protocols.text import Letter, Prefix, decode_id, decode_link, encode_id
-from protocols.wire import decode_frame
+from protocols.wire import PEER_CARD, decode_frame
 
 Case = dict[str, Any]
 Input = Mapping[str, Any]
@@ -344,6 +346,12 @@ def _frame(given: Input) -> Case:
     return {"tag": frame.tag, "name": words.lower()}
 
 
+def _peer_card(given: Input) -> Case:
+    card = _read(PEER_CARD, given["bytes"])
+    check_peer_card(card, NetworkId(_bytes(given, "network")))
+    return {"key": peer_key(card.peer).hex()}
+
+
 # 0007
 
 
@@ -521,6 +529,7 @@ OPS: dict[str, Callable[[Input], Case]] = {
     "invite-link": _invite_link,
     "terms": _terms,
     "frame": _frame,
+    "peer-card": _peer_card,
     "entry": _entry,
     "code": _code,
     "evidence": _evidence,

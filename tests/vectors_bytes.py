@@ -19,9 +19,11 @@ from protocols.keys import (
     verify,
 )
 from protocols.merkle import Tree, path, root
+from protocols.peer_card import peer_id, sign_card
 from protocols.record import HEADER, Record, encode_record
 from protocols.text import Letter, Prefix, encode_id, encode_link, join_bech32m
-from protocols.wire import FRAMES, decode_frame
+from protocols.wire import FRAMES, PEER_CARD, decode_frame
+from protocols.wire import Card as PeerCard
 from tests.vectors import Case, case
 from tests.worlds import NETWORK, OPENS, World, key_of, salt_of
 
@@ -891,7 +893,65 @@ def frames() -> list[Case]:
             bytes=bytes(65_537).hex(),
         ),
     ]
-    return cases
+    return [*cases, *_peer_cards()]
+
+
+def _peer_cards() -> list[Case]:
+    """Cards of peers: signed by the key that the peer id is."""
+    network = network_id("main")
+    where = ("/ip4/192.0.2.7/tcp/4001", "/dns4/shop.example/tcp/4001")
+    card = sign_card(KEY, network, [f"{x}/p2p/{peer_id(KEY.author)}" for x in where], 1)
+    other = peer_id(OTHER.author)
+    tail = "1" if card.peer[-1] != "1" else "2"
+    wrong = {
+        "a later time": (replace(card, time_ms=2), Reason.BAD_SIGNATURE),
+        "an address fewer": (
+            replace(card, addresses=card.addresses[:1]),
+            Reason.BAD_SIGNATURE,
+        ),
+        "another's peer id": (replace(card, peer=other), Reason.BAD_SIGNATURE),
+        "no signature": (replace(card, signature=b""), Reason.BAD_SIGNATURE),
+        "a peer id with another last letter": (
+            replace(card, peer=card.peer[:-1] + tail),
+            Reason.BAD_SIGNATURE,
+        ),
+        "a peer id with a letter too many": (
+            replace(card, peer=card.peer + "1"),
+            Reason.BAD_KEY,
+        ),
+        "a peer id with a 1 before it": (
+            replace(card, peer="1" + card.peer),
+            Reason.BAD_KEY,
+        ),
+        "a peer id with a 0, which base58 lacks": (
+            replace(card, peer=card.peer[:-1] + "0"),
+            Reason.BAD_KEY,
+        ),
+        "a peer id of an RSA key": (
+            replace(card, peer="QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"),
+            Reason.BAD_KEY,
+        ),
+        "no peer id": (replace(card, peer=""), Reason.BAD_KEY),
+    }
+    return [
+        _peer_card("signed", card, network),
+        _peer_card("of no addresses", sign_card(OTHER, network, [], 0), network),
+        _peer_card(
+            "of another network", card, network_id("test"), Reason.BAD_SIGNATURE
+        ),
+        *(
+            _peer_card(f"with {name}", changed, network, reason)
+            for name, (changed, reason) in wrong.items()
+        ),
+    ]
+
+
+def _peer_card(
+    name: str, card: PeerCard, network: NetworkId, reason: Reason | None = None
+) -> Case:
+    data = encode(PEER_CARD.write(card)).hex()
+    name = f"a peer's card: {name}"
+    return case(name, "peer-card", reason, bytes=data, network=network.hex())
 
 
 def _hello(scopes: list[Value]) -> list[Value]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from protocols.effects import Effect
     from protocols.keys import RecordId, Scope
     from protocols.neighbour import Session
-    from protocols.wire import NewHead
+    from protocols.wire import Card, NewHead
 
 HELLO_SECONDS_MAX: Final = 15.0
 """How long the peer's hello may take."""
@@ -70,13 +70,20 @@ class Link:
         session: its protocol.
         feeds: where records are kept.
         circle: told what concerns other links too.
+        address: what was dialled; None: the peer dialled.
     """
 
     def __init__(
-        self, stream: Stream, session: Session, feeds: Feeds, circle: Circle
+        self,
+        stream: Stream,
+        session: Session,
+        feeds: Feeds,
+        circle: Circle,
+        address: str | None = None,
     ) -> None:
         self.stream = stream
         self.session = session
+        self.address = address
         self.error = ""
         """Why it ended; empty while it lives or if nobody was at fault."""
         self.fault = False
@@ -126,6 +133,10 @@ class Link:
             self._queue(self.session.reconcile().frames)
             self._ask_for_missing()
 
+    def introduce(self, cards: Sequence[Card]) -> None:
+        """Tell the peer where others can be reached."""
+        self._queue(self.session.peers(cards).frames)
+
     def prune(self, scope: Scope) -> None:
         """Have the peer only tell of new heads."""
         self._queue(self.session.prune(scope).frames)
@@ -155,6 +166,7 @@ class Link:
                 data = await self.stream.receive()
             if waited.cancelled_caught:
                 self.error = "silent for too long"
+                self._queue(self.session.bye(Goodbye.SILENT).frames)
                 return
             await self._perform(self.session.receive(data))
             if self.session.greeted:

@@ -6,32 +6,48 @@ stream and delays the next; it touches no other.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from p2pnode.failures import BAD_REQUEST, NOT_FOUND, UNREACHABLE, Failure
-from p2pnode.ports import Seconds, StoreFull, StoreInDoubt, Unreachable
+from p2pnode.ports import (
+    Seconds,
+    StoreFull,
+    StoreInDoubt,
+    StreamClosed,
+    Unreachable,
+)
+from p2pnode.services.addresses import is_loopback, peer_of, prefix_of, shown
 from p2pnode.services.link import Link
 from p2pnode.services.overdue import Overdue
-from p2pnode.services.peers import Peer, PeerTable, peer_of
+from p2pnode.services.peers import ANCHORS, Peer, PeerTable
 from protocols.limits import ADDRESSES_MAX
 from protocols.neighbour import Session
-from protocols.wire import Card, Goodbye
+from protocols.peer_card import sign_card
+from protocols.wire import Bye, Card, Goodbye, encode_frame
 
 if TYPE_CHECKING:
     from p2pnode.ports import Clock, Network, PeerId, Rng, Store, Stream
     from p2pnode.services.feeds import Change, Feeds
     from protocols.effects import PeerCards, Told
-    from protocols.keys import Scope
+    from protocols.keys import Scope, SigningKey
 
 PING_SECONDS_MAX: Final = 10.0
 """How long an answer to a ping may take."""
 
 STRANGE_SECONDS_MAX: Final = 10.0
 """How long a crowded node keeps a peer that shares no scope with it."""
+
+BYE_SECONDS_MAX: Final = 1.0
+"""How long saying bye may take, when this node stops or refuses a stream."""
+
+TELL_EVERY: Final = 10
+"""Comparisons between two times that neighbours are told a few others' cards."""
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +65,11 @@ class Manners:
     reconcile_s: Seconds = 30.0
     """How often all neighbours are compared, as a safety net."""
 
+    @property
+    def inbound_max(self) -> int:
+        """Streams that others dialled: the rest is kept for our own dials."""
+        return self.links_max - min(self.outbound_max, self.links_max // 5)
+
 
 class Neighbours:
     """The neighbours of a node.
@@ -60,9 +81,11 @@ class Neighbours:
         clock: for when a peer was last reached.
         rng: for nonces and jitter.
         manners: how many neighbours, and how often they are compared.
+        key: the transport key, signs what this node says of itself; None:
+            others are not to pass it on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the world, one by one
         self,
         feeds: Feeds,
         store: Store,
@@ -70,6 +93,8 @@ class Neighbours:
         clock: Clock,
         rng: Rng,
         manners: Manners | None = None,
+        *,
+        key: SigningKey | None = None,
     ) -> None:
         self.peers = PeerTable(store, rng)
         self._feeds = feeds
@@ -78,7 +103,10 @@ class Neighbours:
         self._rng = rng
         self._manners = manners or Manners()
         self._links: dict[PeerId, Link] = {}
-        self._dialling: dict[PeerId, None] = {}
+        self._key = key
+        self._leaving = False
+        self._dialling: dict[PeerId, str] = {}
+        """The address of each dial under way."""
         self._overdue = Overdue(feeds)
         self._strangers: dict[PeerId, Seconds] = {}
         """Since when a peer that said hello has shared nothing with this node."""
@@ -106,6 +134,27 @@ class Neighbours:
         Raises:
             Failure: it does not end in a peer id, or it is this node's own.
         """
+        peer = self._given(address)
+        peer.fixed = True
+        await self.peers.save()
+
+    async def invited(self, address: str) -> None:
+        """Remember an address of an invite link, and dial it soon; as `add`."""
+        peer = self._given(address)
+        peer.invited = True
+        await self.peers.save()
+
+    async def leave(self) -> None:
+        """Say bye to all neighbours, and take and dial no other."""
+        self._leaving = True
+        for link in self._links.values():
+            link.close(Goodbye.STOPPING)
+        with trio.move_on_after(BYE_SECONDS_MAX):
+            while self._links:  # noqa: ASYNC110 - links end one by one
+                await trio.sleep(0.01)
+
+    def _given(self, address: str) -> Peer:
+        """A peer whose address a person gave."""
         name = peer_of(address)
         if name is None or name == self._network.peer_id:
             raise Failure(
@@ -117,10 +166,10 @@ class Neighbours:
                 address=address,
             )
         peer = self.peers.learn(name, [address])
-        peer.fixed, peer.failures, peer.dial_at = True, 0, 0.0
+        peer.failures, peer.dial_at = 0, 0.0
         self.peers.touch(peer)
-        await self.peers.save()
         self._wake.set()
+        return peer
 
     async def block(self, name: PeerId) -> None:
         """Drop a peer and refuse it from now on, over restarts too."""
@@ -186,6 +235,7 @@ class Neighbours:
             "connected": link is not None,
             "direction": "" if not link else "out" if link.stream.dialled else "in",
             "fixed": peer.fixed,
+            "invited": peer.invited,
             "blocked": peer.blocked,
             "scopes": [
                 {"scope": scope.hex(), "in_sync": link.session.in_sync(scope)}
@@ -194,6 +244,7 @@ class Neighbours:
             ],
             "success_ms": peer.success_ms,
             "error": peer.error,
+            "fault": peer.fault,
         }
 
     def _changed(self, change: Change) -> None:
@@ -203,13 +254,15 @@ class Neighbours:
 
     # Streams.
 
-    async def _talk(self, stream: Stream) -> None:
+    async def _talk(self, stream: Stream, address: str | None = None) -> None:
         """Run a stream from hello to bye, if it may be."""
         name = stream.peer
-        if not self._may_talk(stream):
-            await stream.close()
+        refusal = self._refusal(stream)
+        if refusal is not None:
+            await _decline(stream, refusal)
             return
-        link = Link(stream, self._session(stream), self._feeds, self)
+        session = self._session(stream, address)
+        link = Link(stream, session, self._feeds, self, address)
         self._links[name] = link
         try:
             await link.run()
@@ -225,49 +278,123 @@ class Neighbours:
         if strange and name not in self._links:
             await self._network.drop(name)
 
-    def _may_talk(self, stream: Stream) -> bool:
-        """Whether a stream is kept; it may replace another to the same peer.
+    def _refusal(self, stream: Stream) -> Goodbye | None:
+        """Why a stream is not kept, or None; it may replace another.
 
         Of two streams dialled by different sides, both sides keep the one that
         the smaller peer id dialled; of two by one side, the later.
         """
         peer = self.peers.get(stream.peer)
+        if self._leaving:
+            return Goodbye.STOPPING
         if peer is not None and peer.blocked:
-            return False
+            return Goodbye.BLOCKED
         other = self._links.get(stream.peer)
-        if other is None:
-            return len(self._links) < self._manners.links_max
-        crossed = other.stream.dialled != stream.dialled
-        mine_first = self._network.peer_id < stream.peer
-        if crossed and stream.dialled is not mine_first:
+        if other is not None:
+            crossed = other.stream.dialled != stream.dialled
+            mine_first = self._network.peer_id < stream.peer
+            if crossed and stream.dialled is not mine_first:
+                return Goodbye.DUPLICATE
+            other.close(Goodbye.DUPLICATE)
+            return None
+        if self._has_room(dialled=stream.dialled):
+            return None
+        preferred = peer is not None and peer.preferred
+        return None if preferred and self._drop_one(stream) else Goodbye.FULL
+
+    def _side(self, *, dialled: bool) -> list[Link]:
+        """The links of one direction, the oldest first."""
+        return [x for x in self._links.values() if x.stream.dialled is dialled]
+
+    def _has_room(self, *, dialled: bool) -> bool:
+        """Whether one more stream of this direction fits."""
+        manners = self._manners
+        most = manners.outbound_max if dialled else manners.inbound_max
+        some = len(self._side(dialled=dialled)) < most
+        return some and len(self._links) < manners.links_max
+
+    def _drop_one(self, stream: Stream) -> bool:
+        """End the link that is worth least, for a preferred peer; if there is one.
+
+        Of those in the prefix that most come from, the youngest goes.
+        """
+        loose = [
+            link
+            for link in self._side(dialled=stream.dialled)
+            if not self._preferred(link) and not link.session.closed
+        ]
+        if not loose:
             return False
-        other.close(Goodbye.DUPLICATE)
+        crowd = Counter(self._prefix(link) for link in loose)
+        worst = max(reversed(loose), key=lambda link: crowd[self._prefix(link)])
+        worst.close(Goodbye.FULL)
         return True
 
-    def _session(self, stream: Stream) -> Session:
-        card = Card(
-            peer=self._network.peer_id,
-            addresses=self._network.addresses[:ADDRESSES_MAX],
-            time_ms=self._clock.now_ms(),
-            signature=b"",
-        )
+    def _preferred(self, link: Link) -> bool:
+        peer = self.peers.get(link.stream.peer)
+        return peer is not None and peer.preferred
+
+    def _prefix(self, link: Link) -> str:
+        """Where in the net a peer is, as far as it is known."""
+        peer = self.peers.get(link.stream.peer)
+        said = peer.addresses[0] if peer and peer.addresses else ""
+        return prefix_of(link.address or said)
+
+    def _session(self, stream: Stream, address: str | None) -> Session:
         return Session(
             network=self._feeds.network,
             holdings=self._feeds,
             dialled=stream.dialled,
             nonce=self._rng.token(32),
-            card=card,
+            card=self._card(address),
         )
+
+    def _card(self, dialled: str | None) -> Card:
+        """How this node can be reached, for a peer."""
+        addresses = shown(self._network.addresses, dialled)[:ADDRESSES_MAX]
+        now_ms = self._clock.now_ms()
+        if self._key is not None:
+            return sign_card(self._key, self._feeds.network, addresses, now_ms)
+        return Card(
+            peer=self._network.peer_id,
+            addresses=addresses,
+            time_ms=now_ms,
+            signature=b"",
+        )
+
+    def _is_local(self) -> bool:
+        """Whether this node is only on loopback."""
+        return all(map(is_loopback, self._network.addresses))
 
     # What links say: `Circle`.
 
     def learned(self, link: Link, cards: PeerCards) -> None:
-        """A hello came: the peer is who it says, and says where it is."""
-        name = link.stream.peer
-        for card in cards.cards:
-            if card.peer == name:
-                peer = self.peers.learn(name, card.addresses)
-                self.peers.succeeded(peer, self._clock.now_ms())
+        """A hello came, or what a neighbour says of others."""
+        if cards.own:
+            self._met(link, cards.cards[0])
+            return
+        now_ms, local = self._clock.now_ms(), self._is_local()
+        others = [card for card in cards.cards if card.peer != self._network.peer_id]
+        for card in others:
+            if self.peers.hear(link.stream.peer, card, now_ms, local=local):
+                self._wake.set()
+
+    def _met(self, link: Link, card: Card) -> None:
+        """The peer is who it says, and says where it is."""
+        name, dialled = link.stream.peer, link.address
+        if card.peer != name:
+            return
+        local = self._is_local() or (dialled is not None and is_loopback(dialled))
+        now_ms = self._clock.now_ms()
+        self.peers.met(card, now_ms, dialled=dialled is not None, local=local)
+        self._introduce(link)
+
+    def _introduce(self, link: Link) -> None:
+        """Tell a neighbour of a few others; strangers are told nothing."""
+        if link.session.shared:
+            now_ms, local = self._clock.now_ms(), self._is_local()
+            name = link.stream.peer
+            link.introduce(self.peers.to_tell(name, now_ms, local=local))
 
     def told(self, link: Link, told: Told) -> None:
         """A peer has heads that are not here: they should come by another link."""
@@ -297,23 +424,30 @@ class Neighbours:
             self._wake = trio.Event()
             peer = self._next_to_dial()
             if peer is not None:
-                self._dialling[peer.peer] = None
+                self._dialling[peer.peer] = peer.next_address
                 nursery.start_soon(self._dial, peer)
                 await trio.sleep(self._manners.dial_s)
 
     def _next_to_dial(self) -> Peer | None:
-        dialled = [link for link in self._links.values() if link.stream.dialled]
-        if len(dialled) + len(self._dialling) >= self._manners.outbound_max:
+        """Whom to dial now: within the slots, one more for whom is preferred."""
+        if self._leaving:
             return None
-        if len(self._links) + len(self._dialling) >= self._manners.links_max:
+        dialled = len(self._side(dialled=True)) + len(self._dialling)
+        total = len(self._links) + len(self._dialling)
+        spare = self._manners.outbound_max - dialled
+        if total >= self._manners.links_max or spare < 0:
             return None
-        for peer in self.peers.candidates(trio.current_time()):
+        used = [link.address or "" for link in self._side(dialled=True)]
+        crowd = Counter(map(prefix_of, [*used, *self._dialling.values()]))
+        for peer in self.peers.candidates(trio.current_time(), crowd):
+            if spare == 0 and not peer.preferred:
+                return None
             if peer.peer not in self._links and peer.peer not in self._dialling:
                 return peer
         return None
 
     async def _dial(self, peer: Peer) -> None:
-        address = peer.addresses[peer.turn % len(peer.addresses)]
+        address = self._dialling[peer.peer]
         try:
             stream = await self._network.dial(address)
         except Exception as error:  # noqa: BLE001 - no address may end the node
@@ -324,19 +458,27 @@ class Neighbours:
             return
         finally:
             del self._dialling[peer.peer]
-        await self._talk(stream)
+        await self._talk(stream, address)
 
     async def _compare_loop(self) -> None:
-        """Compare all neighbours now and then."""
+        """Compare all neighbours now and then; tell them of others, more rarely."""
+        turn = 0
         while True:
             await trio.sleep(self._manners.reconcile_s)
             self.reconcile()
+            turn += 1
+            if turn % TELL_EVERY == 0:
+                for link in self._links.values():
+                    self._introduce(link)
 
     async def _room_loop(self) -> None:
         """Let strangers go while there is little room; save the peer table."""
         while True:
             await trio.sleep(1)
             self._make_room(trio.current_time())
+            dialled = self._side(dialled=True)
+            settled = [link.stream.peer for link in dialled if link.session.shared]
+            self.peers.anchors(settled[:ANCHORS])
             try:
                 await self.peers.save()
             except (StoreInDoubt, StoreFull) as error:
@@ -361,10 +503,16 @@ class Neighbours:
 
     def _is_strange(self, name: PeerId) -> bool:
         """Whether a peer may have to go: greeted, in nothing shared, not by hand."""
-        link, peer = self._links[name], self.peers.get(name)
-        fixed = peer is not None and peer.fixed
+        link = self._links[name]
         known = bool(link.session.shared) or not link.session.greeted
-        return not (known or fixed or link in self._let_go)
+        return not (known or self._preferred(link) or link in self._let_go)
+
+
+async def _decline(stream: Stream, reason: Goodbye) -> None:
+    """Say why a stream is not kept, and close it."""
+    with trio.move_on_after(BYE_SECONDS_MAX), contextlib.suppress(StreamClosed):
+        await stream.send([encode_frame(Bye(reason=str(reason)))])
+    await stream.close()
 
 
 def _unknown(name: PeerId) -> Failure:

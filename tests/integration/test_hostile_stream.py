@@ -407,7 +407,7 @@ async def test_idle_strangers_do_not_keep_others_out(
     monkeypatch.setattr(neighbours_module, "STRANGE_SECONDS_MAX", 0.5)
     async with street() as (victim, friend, attacker, _):
         neighbours = victim.node.neighbours
-        neighbours._manners = Manners(links_max=6)
+        neighbours._manners = Manners(links_max=8)
         await served(victim, friend)
         await attacker.greet()
         crowd: list[str] = []

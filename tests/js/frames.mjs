@@ -38,7 +38,7 @@ const RANGE = checked(
   "an empty range",
 );
 const PROOF = struct({ headerA: header, signatureA: signature, headerB: header, signatureB: signature });
-const CARD = struct({
+export const PEER_CARD = struct({
   peer: str(256),
   addresses: list(str(256), 8),
   timeMs: uint(),
@@ -48,7 +48,7 @@ const CARD = struct({
 /** Every frame: its name and its fields, by tag. */
 export const FRAMES = {
   0: ["nonce", { nonce: bin(32) }],
-  1: ["hello", { version: uint(), network: bin(16), scopes: hashes, credit: uint(), card: CARD }],
+  1: ["hello", { version: uint(), network: bin(16), scopes: hashes, credit: uint(), card: PEER_CARD }],
   2: ["scopes", { scopes: hashes }],
   3: ["compare", {
     scope,
@@ -70,7 +70,7 @@ export const FRAMES = {
   11: ["graft", { scope }],
   12: ["prune", { scope }],
   13: ["credit", { size: uint(INT_MAX, 1) }],
-  14: ["peers", { cards: list(CARD, 16) }],
+  14: ["peers", { cards: list(PEER_CARD, 16) }],
   15: ["ping", { token: bin(8) }],
   16: ["pong", { token: bin(8) }],
   17: ["bye", { reason: str(64) }],

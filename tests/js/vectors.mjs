@@ -12,7 +12,8 @@ import * as records from "./records.mjs";
 import * as join from "./join.mjs";
 import { ENTRY, EVIDENCE, publicOf, readCode, tagId } from "./tags.mjs";
 import { CUT_ENTRY, FORK_ENTRY, LEAF, ROW, wire } from "./cut.mjs";
-import { readFrame } from "./frames.mjs";
+import { PEER_CARD, readFrame } from "./frames.mjs";
+import { checkPeerCard } from "./peer-card.mjs";
 import { makeRow } from "./rows.mjs";
 import { settle } from "./settle.mjs";
 import { cover, readVoucher } from "./close.mjs";
@@ -137,6 +138,7 @@ const OPS = {
     const { tag, name } = readFrame(unhex(bytes));
     return { tag, name };
   },
+  "peer-card": ({ bytes, network }) => checkPeerCard(read(PEER_CARD, bytes), unhex(network)),
   entry: ({ bytes }) => ({ id: hex(tagId(read(ENTRY, bytes))) }),
   code: ({ text }) => {
     const { entry } = readCode(text);

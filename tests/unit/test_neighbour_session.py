@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from hypothesis import strategies as st
 import protocols
 from protocols import limits
 from protocols.claims import Announce, Kind
-from protocols.effects import Close, Effect, Ingest, Serve, ServeIds, Step, Told
+from protocols.effects import (
+    Close,
+    Effect,
+    Ingest,
+    PeerCards,
+    Serve,
+    ServeIds,
+    Step,
+    Told,
+)
 from protocols.errors import Reason
 from protocols.feed import ForkProof
 from protocols.frontier import Frontier, Leaf
@@ -27,6 +37,7 @@ from protocols.keys import (
     network_id,
 )
 from protocols.neighbour import Session, scope_hash
+from protocols.peer_card import sign_card
 from protocols.record import (
     NO_BACKLINK,
     Record,
@@ -47,6 +58,7 @@ from protocols.wire import (
     Hello,
     NewHead,
     Nonce,
+    Peers,
     Prune,
     Push,
     Range,
@@ -501,6 +513,37 @@ def test_what_a_teller_makes_remember_is_bounded() -> None:
         side.session.receive(encode_frame(Have(scope=SCOPE, heads=heads)))
     assert len(side.session._theirs) == limits.HEADS_KNOWN_MAX
     assert not side.session.closed
+
+
+def test_cards_of_others_are_passed_on_as_they_were_signed() -> None:
+    side = greeted()
+    card = sign_card(KEYS[1], NETWORK, ["/ip4/9.9.9.9/tcp/1"], 5)
+    (frame,) = frames(side.session.peers([card]))
+    step = side.session.receive(encode_frame(frame))
+    assert step.effects == [PeerCards(cards=(card,), own=False)]
+
+
+BAD_CARDS = [
+    replace(sign_card(KEYS[1], NETWORK, (), 5), time_ms=6),
+    replace(sign_card(KEYS[1], NETWORK, (), 5), signature=b""),
+    sign_card(KEYS[1], network_id("elsewhere"), (), 5),
+]
+
+
+@pytest.mark.parametrize("card", BAD_CARDS, ids=["forged", "unsigned", "foreign"])
+def test_a_card_that_is_not_signed_ends_the_session(card: Card) -> None:
+    side = greeted()
+    side.apply(side.session.receive(encode_frame(Peers(cards=(card,)))))
+    assert side.closed == Close(reason=Reason.BAD_SIGNATURE, fault=True)
+
+
+def test_a_hello_with_a_forged_card_ends_the_session() -> None:
+    side = Side({}, dialled=False)
+    side.session.receive(encode_frame(Nonce(nonce=bytes(32))))
+    hello = Hello(version=1, network=NETWORK, scopes=(), credit=0, card=BAD_CARDS[0])
+    side.apply(side.session.receive(encode_frame(hello)))
+    assert side.closed == Close(reason=Reason.BAD_SIGNATURE, fault=True)
+    assert not side.session.greeted
 
 
 @settings(deadline=None)
