@@ -30,8 +30,9 @@ from protocols.wire import Goodbye
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from p2pnode.ports import Seconds, Stream
+    from p2pnode.ports import PeerId, Seconds, Stream
     from p2pnode.services.feeds import Change, Feeds, Report
+    from p2pnode.services.quota import Quota
     from protocols.effects import Effect
     from protocols.keys import RecordId, Scope
     from protocols.neighbour import Session
@@ -54,6 +55,9 @@ class Circle(Protocol):
 
     def learned(self, link: Link, cards: PeerCards) -> None:
         """The peer says where it, or others, can be reached."""
+
+    def quota(self, peer: PeerId) -> Quota:
+        """How much of a peer's talk is read."""
 
     def told(self, link: Link, told: Told) -> None:
         """The peer has heads that are not here."""
@@ -90,6 +94,7 @@ class Link:
         """Whether the peer broke a rule."""
         self._feeds = feeds
         self._circle = circle
+        self._quota = circle.quota(stream.peer)
         self._out = Outbox(session, feeds, self._damaged)
         self._pings: dict[bytes, trio.Event] = {}
         self._scope = trio.CancelScope()
@@ -168,7 +173,12 @@ class Link:
                 self.error = "silent for too long"
                 self._queue(self.session.bye(Goodbye.SILENT).frames)
                 return
-            await self._perform(self.session.receive(data))
+            step = self.session.receive(data)
+            self._quota.read(data, step, trio.current_time())
+            await self._perform(step)
+            pause = self._quota.pause(trio.current_time())
+            if pause > 0:
+                await trio.sleep(pause)
             if self.session.greeted:
                 patience = SILENCE_SECONDS_MAX
 
@@ -185,6 +195,7 @@ class Link:
         if isinstance(effect, Ingest):
             report = await self._feeds.ingest(effect.records, self)
             await self._took(report)
+            self._quota.wasted(len(effect.records) - len(report.accepted))
             if effect.pushed is not None and _was_known(effect, report):
                 self._circle.repeated(self, effect.pushed)
             self._queue(self.session.dealt_with(effect.records).frames)

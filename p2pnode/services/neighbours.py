@@ -25,7 +25,8 @@ from p2pnode.ports import (
 from p2pnode.services.addresses import is_loopback, peer_of, prefix_of, shown
 from p2pnode.services.link import Link
 from p2pnode.services.overdue import Overdue
-from p2pnode.services.peers import ANCHORS, Peer, PeerTable
+from p2pnode.services.peers import ANCHORS, PEERS_MAX, Peer, PeerTable
+from p2pnode.services.quota import Quota
 from protocols.limits import ADDRESSES_MAX
 from protocols.neighbour import Session
 from protocols.peer_card import sign_card
@@ -103,6 +104,8 @@ class Neighbours:
         self._rng = rng
         self._manners = manners or Manners()
         self._links: dict[PeerId, Link] = {}
+        self._quotas: dict[PeerId, Quota] = {}
+        """They outlive links; the latest last."""
         self._key = key
         self._leaving = False
         self._dialling: dict[PeerId, str] = {}
@@ -395,6 +398,16 @@ class Neighbours:
             now_ms, local = self._clock.now_ms(), self._is_local()
             name = link.stream.peer
             link.introduce(self.peers.to_tell(name, now_ms, local=local))
+
+    def quota(self, peer: PeerId) -> Quota:
+        """How much of a peer's talk is read; one that comes back owes what it owed."""
+        now = trio.current_time()
+        quota = self._quotas.pop(peer, None) or Quota(now)
+        self._quotas[peer] = quota
+        idle = [x for x in self._quotas if x not in self._links and x != peer]
+        for name in idle[: max(0, len(self._quotas) - PEERS_MAX)]:
+            del self._quotas[name]
+        return quota
 
     def told(self, link: Link, told: Told) -> None:
         """A peer has heads that are not here: they should come by another link."""
