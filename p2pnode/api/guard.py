@@ -15,6 +15,7 @@ The application starts when its whole body is here.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from typing import TYPE_CHECKING, Final
 
@@ -133,4 +134,6 @@ async def _refuse(failure: Failure, scope: Scope, receive: Receive, send: Send) 
             pass
     closing = {"Connection": "close"} if scope["http_version"] == "1.1" else {}
     response = JSONResponse(failure.document(), failure.status, closing)
-    await response(scope, receive, send)
+    with contextlib.suppress(trio.BusyResourceError):
+        # the server itself may be answering just then that the body is no HTTP
+        await response(scope, receive, send)

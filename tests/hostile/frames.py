@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Final
 
@@ -27,14 +28,12 @@ from protocols.keys import (
 from protocols.limits import INT_MAX, WANT_IDS_MAX, WANTS_OPEN_MAX
 from protocols.neighbour import batches
 from protocols.record import NO_BACKLINK, Record, encode_record, sign_record
-from tests.hostile.peer import Attack, Attacker, Victim, neighbour, stranger
+from tests.hostile.peer import Attack, Attacker, Victim, neighbour, running, stranger
 
 SPAM: Final = 100
 """Fresh keys in one attack, a record each."""
 
 TIMES: Final = 1_000
-
-SECONDS: Final = 4.0
 
 
 def _key() -> SigningKey:
@@ -105,25 +104,29 @@ SPELLINGS: Final = {
 """Frames that are no frames; `wire` has nothing to say to any of them but bye."""
 
 
-def spelling(data: bytes) -> Attack:
-    """Say it after the hello, where a frame is expected."""
-
-    async def attack(victim: Victim) -> str:
-        async with neighbour(victim) as attacker:
-            await attacker.send(data)
-            return await attacker.outcome()
-
-    return attack
-
-
 async def spellings(victim: Victim) -> str:
-    """All of them before the hello, a stream each."""
-    ends = []
-    for data in SPELLINGS.values():
-        async with stranger(victim) as attacker:
+    """Say each of them on a stream of its own, after the hello."""
+    return await _say_each(victim, greet=True)
+
+
+async def spellings_first(victim: Victim) -> str:
+    """Say each of them as the first frame."""
+    return await _say_each(victim, greet=False)
+
+
+async def _say_each(victim: Victim, *, greet: bool) -> str:
+    """How streams ended on which one of them was said."""
+    ends: list[str] = []
+    async with running() as network:
+        for data in SPELLINGS.values():
+            stream = await network.dial(victim.address)
+            attacker = Attacker(stream, victim.network)
+            if greet:
+                await attacker.greet([victim.scope])
             await attacker.send(data)
-            ends.append(await attacker.outcome())
-    return ends[0] if len(set(ends)) == 1 else "several"
+            ends.append(await attacker.outcome(victim.patience_s))
+            await stream.close()
+    return ", ".join(sorted(dict.fromkeys(ends)))
 
 
 # ------------------------------------------------------------------- versions
@@ -145,7 +148,7 @@ def lie(changed: dict[str, Any]) -> Attack:
             peer = await attacker.hear(wire.Nonce)
             hello = attacker.hello(peer.nonce, [victim.scope])
             await attacker.send(replace(hello, **changed))
-            return await attacker.outcome()
+            return await attacker.outcome(victim.patience_s)
 
     return attack
 
@@ -155,14 +158,14 @@ async def echo(victim: Victim) -> str:
     async with stranger(victim) as attacker:
         peer = await attacker.hear(wire.Nonce)
         await attacker.send(peer)
-        return await attacker.outcome()
+        return await attacker.outcome(victim.patience_s)
 
 
 async def hello_again(victim: Victim) -> str:
     """Greet twice."""
     async with neighbour(victim) as attacker:
         await attacker.send(wire.Nonce(nonce=bytes(32)))
-        return await attacker.outcome()
+        return await attacker.outcome(victim.patience_s)
 
 
 # --------------------------------------------------------------------- asking
@@ -219,7 +222,7 @@ async def everything(victim: Victim) -> str:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
-            end = await attacker.outcome()
+            end = await attacker.outcome(victim.patience_s)
             nursery.cancel_scope.cancel()
         return end
 
@@ -232,21 +235,37 @@ async def everything_unread(victim: Victim) -> str:
             wire.Range(feed=feed, start=0, stop=INT_MAX) for feed in handles[:64]
         )
         want = wire.encode_frame(wire.Want(scope=victim.scope, ranges=ranges))
-        with trio.move_on_after(SECONDS):
+        with trio.move_on_after(victim.patience_s):
             for _ in range(TIMES):
                 await attacker.send(want)
-        return await attacker.outcome(SECONDS)
+        return await attacker.outcome(victim.patience_s)
 
 
 async def ids_nobody_has(victim: Victim) -> str:
     """Ask for 256 records that do not exist, 1,000 times."""
     async with neighbour(victim) as attacker:
-        with trio.move_on_after(SECONDS):
+        with trio.move_on_after(victim.patience_s):
             for _ in range(TIMES):
                 ids = sorted(secrets.token_bytes(32) for _ in range(WANT_IDS_MAX))
                 names = tuple(RecordId(each) for each in ids)
                 await attacker.send(wire.WantIds(scope=victim.scope, ids=names))
-        return await attacker.outcome(SECONDS)
+        return await attacker.outcome(victim.patience_s)
+
+
+async def everything_by_many(victim: Victim) -> str:
+    """Ask on 20 connections for 256 records, 500 times each, reading nothing."""
+    async with AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(neighbour(victim)) for _ in range(20)]
+        for _ in range(10):
+            for attacker in crowd:
+                frames: list[wire.Frame] = []
+                for _ in range(50):
+                    ids = sorted(secrets.token_bytes(32) for _ in range(WANT_IDS_MAX))
+                    names = tuple(RecordId(each) for each in ids)
+                    frames.append(wire.WantIds(scope=victim.scope, ids=names))
+                with trio.move_on_after(victim.patience_s):
+                    await attacker.send(*frames)
+        return await crowd[-1].outcome(victim.patience_s)
 
 
 async def reconciliation_liar(victim: Victim) -> str:
@@ -263,7 +282,7 @@ async def reconciliation_liar(victim: Victim) -> str:
                 )
                 leg = _leg(victim.scope, nodes=(lies,))
             await attacker.send(leg)
-        return await attacker.outcome()
+        return await attacker.outcome(victim.patience_s)
 
 
 async def heads_that_do_not_exist(victim: Victim) -> str:
@@ -277,7 +296,7 @@ async def heads_that_do_not_exist(victim: Victim) -> str:
                 for i in range(2_000)
             )
             await attacker.send(_leg(victim.scope, heads=heads))
-        return await attacker.outcome(SECONDS)
+        return await attacker.outcome(victim.patience_s)
 
 
 async def answers_nobody_asked(victim: Victim) -> str:
@@ -286,27 +305,27 @@ async def answers_nobody_asked(victim: Victim) -> str:
         await attacker.send(wire.Records(scope=victim.scope, records=(), done=()))
         await attacker.send(wire.Pong(token=bytes(8)))
         await attacker.send(wire.Found(scope=victim.scope, records=(b"x",)))
-        return await attacker.outcome()
+        return await attacker.outcome(victim.patience_s)
 
 
 async def ping_flood(victim: Victim) -> str:
     """Ask 20,000 times whether it is there, reading no answer."""
     async with neighbour(victim) as attacker:
         ping = wire.encode_frame(wire.Ping(token=bytes(8)))
-        with trio.move_on_after(SECONDS):
+        with trio.move_on_after(victim.patience_s):
             for _ in range(20):
                 await attacker.send(*[ping] * 1_000)
-        return await attacker.outcome(SECONDS)
+        return await attacker.outcome(victim.patience_s)
 
 
 async def scopes_flood(victim: Victim) -> str:
     """Announce 128 other scopes, 1,000 times."""
     async with neighbour(victim) as attacker:
-        with trio.move_on_after(SECONDS):
+        with trio.move_on_after(victim.patience_s):
             for _ in range(TIMES):
                 hashes = sorted(secrets.token_bytes(16) for _ in range(128))
                 await attacker.send(wire.Scopes(scopes=tuple(hashes)))
-        return await attacker.outcome(SECONDS)
+        return await attacker.outcome(victim.patience_s)
 
 
 # -------------------------------------------------------------------- records
@@ -498,14 +517,15 @@ async def stolen_join(victim: Victim) -> str:
 
 
 ATTACKS: Final[dict[str, Attack]] = {
-    "MessagePack before the hello": spellings,
-    **{f"MessagePack: {name}": spelling(data) for name, data in SPELLINGS.items()},
+    "MessagePack before the hello": spellings_first,
+    "MessagePack after the hello": spellings,
     **{f"hello: {name}": lie(changed) for name, changed in LIES.items()},
     "hello: an echo": echo,
     "hello: twice": hello_again,
     "send me everything x 1,000": everything,
     "send me everything, unread": everything_unread,
     "ids nobody has x 1,000": ids_nobody_has,
+    "ids nobody has, by many": everything_by_many,
     "a reconciliation liar": reconciliation_liar,
     "heads that do not exist": heads_that_do_not_exist,
     "answers nobody asked for": answers_nobody_asked,

@@ -48,6 +48,8 @@ class Victim:
     """The port of its local API; 0: leave it alone."""
     chain: int = 100
     """Joins in the longest referral chain."""
+    patience_s: float = 6.0
+    """How long an attack goes on that only waits what becomes of it."""
 
 
 Attack = Callable[[Victim], Awaitable[str]]
@@ -74,7 +76,7 @@ async def tell(stream: trio.SocketStream, data: bytes) -> None:
         await trio.lowlevel.checkpoint()
 
 
-async def outcome(stream: trio.SocketStream, seconds: float = PATIENCE_S) -> str:
+async def outcome(stream: trio.SocketStream, seconds: float) -> str:
     """Read until the victim hangs up, or as long as the attack lasts."""
     with trio.move_on_after(seconds):
         try:
@@ -118,7 +120,7 @@ class Muxed:
         await self.send(DATA, SYN, self.stream_id, len(words), words)
         return self.stream_id
 
-    async def outcome(self, seconds: float = PATIENCE_S) -> str:
+    async def outcome(self, seconds: float) -> str:
         """Whether the victim ends the connection while the attack lasts."""
         with trio.move_on_after(seconds):
             await self._muxed.event_closed.wait()
@@ -182,7 +184,7 @@ class Attacker:
         except StreamClosed:
             return None
 
-    async def outcome(self, seconds: float = PATIENCE_S) -> str:
+    async def outcome(self, seconds: float) -> str:
         """`bye` and why, `hung up` without a word, or `held`: it talks on."""
         try:
             bye = await self.hear(wire.Bye, seconds)

@@ -182,6 +182,18 @@ async def test_guard_streams(opening: bytes) -> None:
         await b.dial(a.addresses[0])
 
 
+async def test_cap_stream_table_also_of_streams_that_are_reset() -> None:
+    async with two() as (a, b):
+        await b.dial(a.addresses[0])
+        here, there = connection(a).muxed_conn, connection(b).muxed_conn
+        with trio.fail_after(10):
+            while not there.event_closed.is_set():
+                assert len(here.streams) < mends.STREAMS_MAX // 2
+                with suppress(MuxedStreamError):
+                    await (await there.open_stream()).reset()
+        await b.dial(a.addresses[0])
+
+
 async def test_release_inbound_slots() -> None:
     async with two(HostLimits(connections_max=2, inbound_max=2)) as (a, b):
         for _ in range(8):

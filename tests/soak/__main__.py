@@ -86,13 +86,12 @@ def run(folder: Path, *, seconds: float, rate: float, only: list[str] | None) ->
         alice.do("campaign", "join", shop.do("campaign", "invite")["link"])
         until(lambda: alice.do("campaign", "list")["campaigns"][0]["terms"])
         traffic = Traffic([shop, alice], codes, rate)
-        stack.enter_context(traffic.flowing())
-        if only is not None:
-            stack.enter_context(hostile(soak, shop, folder, only))
         say(f"two nodes, {rate:g} records a second, {seconds / 60:g} minutes")
-        measure(soak, shop, traffic, seconds)
-        traffic.stop()
-        settle(soak, traffic)
+        with hostile(soak, shop, folder, only), traffic.flowing():
+            measure(soak, shop, traffic, seconds)
+            traffic.stop()
+            settle(soak, traffic)
+        look_at_the_disks(soak, traffic)
     for node in (shop, alice):
         if words := node.log_text().strip():
             soak.said[node.home.name] = words[-SAID_MAX:]
@@ -113,6 +112,11 @@ class Traffic:
         self._pause_s = 1 / rate
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._flow)
+
+    @property
+    def everything(self) -> set[bytes]:
+        """The ids of all acknowledged records."""
+        return {one for ids in self.acknowledged.values() for one in ids}
 
     @contextmanager
     def flowing(self) -> Iterator[None]:
@@ -146,8 +150,13 @@ class Traffic:
 
 
 @contextmanager
-def hostile(soak: Soak, shop: Daemon, folder: Path, only: list[str]) -> Iterator[None]:
+def hostile(
+    soak: Soak, shop: Daemon, folder: Path, only: list[str] | None
+) -> Iterator[None]:
     """Attack the shop in another process, round after round, while entered."""
+    if only is None:
+        yield
+        return
     home = folder / "mallory"
     home.mkdir()
     invite = home / "invite"
@@ -292,15 +301,17 @@ def say(line: str) -> None:
 
 
 def settle(soak: Soak, traffic: Traffic) -> None:
-    """Wait until all has arrived; then see what is on the disks."""
-    everything = {one for ids in traffic.acknowledged.values() for one in ids}
-    if not soak.died:
-        deadline = time.monotonic() + SETTLE_S
-        for node in traffic.nodes:
-            while time.monotonic() < deadline:
-                if {one.hex() for one in everything} <= set(node.records()):
-                    break
-                time.sleep(1)
+    """Wait until everything has arrived everywhere, or long enough."""
+    deadline = time.monotonic() + SETTLE_S
+    while not soak.died and time.monotonic() < deadline:
+        held = [{bytes.fromhex(one) for one in n.records()} for n in traffic.nodes]
+        if all(traffic.everything <= each for each in held):
+            return
+        time.sleep(1)
+
+
+def look_at_the_disks(soak: Soak, traffic: Traffic) -> None:
+    """End both nodes and see what they kept."""
     for node in traffic.nodes:
         node.stop()
         store = f"file:{node.home / 'records.sqlite'}?mode=ro"
@@ -308,7 +319,7 @@ def settle(soak: Soak, traffic: Traffic) -> None:
             held = {one for (one,) in file.execute("SELECT id FROM records")}
         mine = set(traffic.acknowledged[node.home])
         soak.lost += len(mine - held)
-        soak.undelivered += len(everything - mine - held)
+        soak.undelivered += len(traffic.everything - mine - held)
 
 
 if __name__ == "__main__":
