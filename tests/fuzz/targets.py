@@ -36,6 +36,7 @@ from protocols.keys import Scope, Seed, SigningKey, network_id
 from protocols.limits import FRAME_MAX, NOTE_MAX
 from protocols.record import (
     HEADER,
+    Record,
     check_signature,
     decode_header,
     decode_record,
@@ -63,6 +64,7 @@ from protocols.text import (
     tag_text,
 )
 from protocols.wire import decode_frame, encode_frame
+from tests.nodes import TERMS as TERMS_FILE
 
 ROOT: Final = Path(__file__).parents[2]
 VECTORS: Final = ROOT / "protocols" / "vectors"
@@ -120,9 +122,22 @@ def seeds(op: str, name: str = "bytes") -> tuple[bytes, ...]:
     return tuple(map(bytes.fromhex, found))
 
 
+def _records() -> list[Record]:
+    """The records of the vectors that are well-formed."""
+    found = []
+    for one in seeds("record"):
+        try:
+            found.append(decode_record(one))
+        except ProtocolError:
+            continue
+    return found
+
+
 def _claims() -> tuple[bytes, ...]:
+    """A kind, then a claim."""
     cases = [case["in"] for case in _cases() if case["op"] == "claim"]
-    return tuple(bytes([c["kind"] % 256]) + bytes.fromhex(c["bytes"]) for c in cases)
+    bad = [bytes([c["kind"] % 256]) + bytes.fromhex(c["bytes"]) for c in cases]
+    return (*bad, *(bytes([r.kind]) + (r.claim_bytes or b"") for r in _records()))
 
 
 def _linked(shape: Shape[Any], op: str) -> tuple[bytes, ...]:
@@ -171,7 +186,30 @@ def _shaped(
     )
 
 
-_ROWS: Final = (encode([[bytes(32), 1]]), encode([bytes(32), 0]), encode([]))
+def _said(op: str, name: str) -> tuple[bytes, ...]:
+    """Rows of a list that the vectors of an operation come to."""
+    outs = [case.get("out") or {} for case in _cases() if case["op"] == op]
+    found = [row for out in outs for row in out.get(name) or ()]
+    return tuple(dict.fromkeys(encode(_plain(row)) for row in found))
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON vectors write it: bytes are {"bin": hex}."""
+    if isinstance(value, dict):
+        return bytes.fromhex(value["bin"])
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+def _rows() -> tuple[bytes, ...]:
+    """The rows of the settlements."""
+    outs = [case.get("out") or {} for case in _cases() if case["op"] == "settle"]
+    rounds = [one for out in outs for one in out.get("rounds", ())]
+    found = [row for one in rounds for row in one.get("rows", ())]
+    return tuple(dict.fromkeys(encode(_plain(row)) for row in found))
+
+
+_TAGS: Final = (encode([["g", []]]), encode([]))
+_LINE: Final = (encode([bytes(32), 0]),)
 
 
 def _read_claim(data: bytes) -> tuple[int, Any]:
@@ -236,13 +274,12 @@ def _read_voucher(data: bytes) -> Any:
 
 
 def _compile(data: bytes) -> Any:
-    text = decode_text(data, "campaign.toml")
-
-    def read_file(_name: str) -> bytes:
-        raise FileNotFoundError
-
     return terms_file.compile_terms(
-        text, network=NETWORK, nonce=bytes(16), read_file=read_file, sponsor=[KEY]
+        decode_text(data, "campaign.toml"),
+        network=NETWORK,
+        nonce=bytes(16),
+        read_file=lambda _name: _tag_file(),
+        sponsor=[KEY],
     )
 
 
@@ -254,29 +291,12 @@ def _json_body(data: bytes) -> Any:
     return trio.run(json_body, Request({"type": "http", "headers": []}, receive))
 
 
-def _is_value(read: Callable[[bytes], Any], data: bytes) -> bool:
-    """Whether these bytes are a value there."""
-    try:
-        read(data)
-    except ProtocolError:
-        return False
-    return True
-
-
 def _try_card(card: Any) -> None:
     """A card's signature may well be false: the right error, or none."""
     try:
         check_card(card, NETWORK, Scope(bytes(32)))
     except ProtocolError:
         return
-
-
-def _headers() -> tuple[bytes, ...]:
-    return tuple(
-        decode_record(one).header_bytes
-        for one in seeds("record")
-        if _is_value(decode_record, one)
-    )
 
 
 def _ids(
@@ -291,14 +311,17 @@ def _ids(
     )
 
 
-def _templates() -> tuple[bytes, ...]:
-    return tuple(each.read_bytes() for each in sorted(TEMPLATES.glob("*.toml")))
-
-
-def _tag_files() -> tuple[bytes, ...]:
+@functools.cache
+def _tag_file() -> bytes:
     key = SigningKey(Seed(bytes(32)))
-    made = tag_file.make(key, "g", ["a", "b"], 2, bytes, About())
-    return (tag_file.dump(made),)
+    return tag_file.dump(tag_file.make(key, "balloons", ["a", "b"], 2, bytes, About()))
+
+
+def _terms_files() -> tuple[bytes, ...]:
+    """Filled in, and as people find them."""
+    whole = TERMS_FILE.format(me=author_text(KEY), title='"t"', seen="1s").encode()
+    found = (each.read_bytes() for each in sorted(TEMPLATES.glob("*.toml")))
+    return (whole, b"\xef\xbb\xbf" + whole, whole.replace(b"\n", b"\r\n"), *found)
 
 
 TARGETS: Final[dict[str, Target]] = {
@@ -325,7 +348,7 @@ TARGETS: Final[dict[str, Target]] = {
     "headers": Target(
         read=decode_header,
         write=lambda header: encode(HEADER.write(header)),
-        seeds=_headers(),
+        seeds=tuple(record.header_bytes for record in _records()),
         covers=("record.decode_header",),
     ),
     "claims": Target(
@@ -350,11 +373,11 @@ TARGETS: Final[dict[str, Target]] = {
     "tag evidence": _shaped(EVIDENCE, seeds("evidence", "evidence")),
     "tag codes, inside": _shaped(CODE, _linked(CODE, "code")),
     "vouchers, inside": _shaped(VOUCHER, _linked(VOUCHER, "voucher")),
-    "cut entries": _shaped(CUT_ENTRY, _ROWS),
-    "fork entries": _shaped(FORK_ENTRY, _ROWS),
-    "rows": _shaped(ROW, _ROWS),
-    "statement lines": _shaped(LINE, _ROWS),
-    "published tags": _shaped(GROUPS, _ROWS),
+    "cut entries": _shaped(CUT_ENTRY, _said("cover", "cut")),
+    "fork entries": _shaped(FORK_ENTRY, _said("cover", "forks")),
+    "rows": _shaped(ROW, _rows()),
+    "statement lines": _shaped(LINE, _LINE),
+    "published tags": _shaped(GROUPS, _TAGS),
     "links": Target(
         read=lambda data: decode_link(_text(data)),
         write=lambda found: encode_link(*found).encode(),
@@ -386,11 +409,11 @@ TARGETS: Final[dict[str, Target]] = {
     "author ids": _ids(read_author, author_text, "text.read_author", "text.decode_id"),
     "campaign ids": _ids(read_campaign, campaign_text, "text.read_campaign"),
     "tag ids": _ids(read_tag, tag_text, "text.read_tag"),
-    "terms files": Target(read=_compile, refuses=Failure, seeds=_templates()),
+    "terms files": Target(read=_compile, refuses=Failure, seeds=_terms_files()),
     "tag files": Target(
         read=lambda data: tag_file.parse(data, "t.tags"),
         refuses=Failure,
-        seeds=_tag_files(),
+        seeds=(_tag_file(),),
     ),
     "request bodies": Target(
         read=_json_body,

@@ -23,6 +23,7 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 
 from p2pnode.net import mends
 from p2pnode.net.host import HostLimits, Libp2pNetwork
+from p2pnode.ports import Unreachable
 
 if TYPE_CHECKING:
     from p2pnode.ports import Stream
@@ -220,6 +221,13 @@ async def test_a_dial_right_after_a_drop() -> None:
         nursery.start_soon(a.drop, b.peer_id)
         with trio.fail_after(5):
             await connection(b).muxed_conn.event_closed.wait()
+        await b.dial(a.addresses[0])
+
+
+async def test_dial_once_tries_the_address_it_is_told() -> None:
+    async with two() as (a, b):
+        with pytest.raises(Unreachable):
+            await b.dial(f"/ip4/127.0.0.1/tcp/1/p2p/{a.peer_id}")
         await b.dial(a.addresses[0])
 
 

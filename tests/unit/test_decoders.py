@@ -48,9 +48,8 @@ def test_every_reader_is_a_target():
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_seeds_are_values_or_refused(name):
-    assert TARGETS[name].seeds
-    for seed in TARGETS[name].seeds:
-        TARGETS[name].check(seed)
+    ends = [TARGETS[name].check(seed) for seed in TARGETS[name].seeds]
+    assert True in ends
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
