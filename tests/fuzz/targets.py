@@ -329,7 +329,7 @@ TARGETS: Final[dict[str, Target]] = {
         read=lambda data: decode(data, FRAME_MAX),
         write=encode,
         seeds=seeds("decode"),
-        covers=("codec.decode",),
+        covers=("codec.decode", "codec.decode_fitting"),
     ),
     "frames": Target(
         read=_read_frame,
