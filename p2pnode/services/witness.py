@@ -13,6 +13,7 @@ whom nobody invited only their inviter's name is read.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
@@ -49,6 +50,9 @@ FORKS_MAX: Final = 16
 
 VERDICTS_MAX: Final = 4_096
 """Verdicts about genesis records that are remembered for a campaign."""
+
+INVITE_SHARE: Final = 4
+"""Of the feeds that may be listed, one in so many comes by one invite."""
 
 STRIDE: Final = 32
 """Feeds looked at before other tasks have a turn."""
@@ -100,6 +104,10 @@ class Duty:
         """Authors who wait until the one who invited them is listed."""
         self._reaches: dict[AuthorKey, _Reach] = {}
         self._verdicts: dict[RecordId, bool] = {}
+        self._roots: dict[AuthorKey, AuthorKey | None] = {}
+        """Author -> the invite, of somebody the terms name, that she came by."""
+        self._shares: Counter[AuthorKey] = Counter()
+        """How many listed feeds came by each such invite."""
         for record in view.evidence.by_id.values():
             self.note(record.scope, record.author)
         for proof in feeds.forks(view.campaign):
@@ -144,9 +152,15 @@ class Duty:
         return found + await self._walk(level)
 
     async def _walk(self, level: list[AuthorKey]) -> list[AuthorKey]:
-        """Who can be listed for the first time, within the cap on feeds."""
+        """Who can be listed for the first time, within the cap on feeds.
+
+        By one invite of somebody the terms name, and all invites below it, no
+        more than a quarter comes in: who has one cannot lock the others out.
+        """
         room = self.view.terms.caps.feeds - len(self.listed)
+        most = max(1, self.view.terms.caps.feeds // INVITE_SHARE)
         new: list[AuthorKey] = []
+        came: Counter[AuthorKey] = Counter()
         turn = 0
         while level:
             lower: list[AuthorKey] = []
@@ -158,6 +172,11 @@ class Duty:
                     continue
                 self._find_fork(author)
                 if len(new) < room and self._is_news(author):
+                    root = self._root(author)
+                    if root is not None and self._shares[root] + came[root] >= most:
+                        continue
+                    if root is not None:
+                        came[root] += 1
                     new.append(author)
                     lower += self._below.get(author, ())
             level = lower
@@ -196,6 +215,9 @@ class Duty:
         for author, seq, _ in seen.heads:
             self.listed[author] = max(seq, self.listed.get(author, -1))
         for author in new:
+            root = self._root(author)
+            if root is not None:
+                self._shares[root] += 1
             below = self._below.pop(author, {})
             self.moved.update((one, None) for one in below if one not in self.listed)
         for number, one in enumerate(self.view.terms.rounds, 1):
@@ -204,6 +226,22 @@ class Duty:
 
     def _names(self, author: AuthorKey) -> bool:
         return author in self._named
+
+    def _root(self, author: AuthorKey) -> AuthorKey | None:
+        """The topmost invite by which an author came; None: the terms name her."""
+        chain: list[AuthorKey] = []
+        root: AuthorKey | None = None
+        while not (author in self._roots or author in chain):
+            feed = self._feed(author)
+            join = _join(feed[0]) if feed else None
+            if join is None or self.view.terms.names(author):
+                break
+            chain.append(author)
+            root, author = join.invite.invite_key, join.invite.inviter
+        root = self._roots.get(author, root)
+        for one in chain:
+            self._roots[one] = root
+        return root
 
     def _feed(self, author: AuthorKey) -> Sequence[Record]:
         return self.view.evidence.feed(self.view.campaign, author)
@@ -457,10 +495,16 @@ def _may_follow(record: Record, reach: _Reach) -> bool:
 
 def _inviter(genesis: Record) -> AuthorKey | None:
     """Who invited an author, as her genesis says."""
-    claim = genesis.claim()
-    if isinstance(claim, Join):
-        return claim.invite.inviter
-    return claim.join.invite.inviter if isinstance(claim, Continue) else None
+    join = _join(genesis)
+    return None if join is None else join.invite.inviter
+
+
+def _join(genesis: Record) -> Join | None:
+    """The join that a genesis is, or that it continues."""
+    claim = None if genesis.claim_bytes is None else genesis.claim()
+    if isinstance(claim, Continue):
+        return claim.join
+    return claim if isinstance(claim, Join) else None
 
 
 def _is_sound(view: View, genesis: Record) -> bool:

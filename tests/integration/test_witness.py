@@ -203,6 +203,31 @@ async def test_the_cap_on_feeds_leaves_room_for_the_named(shop: Shop) -> None:
     assert await shop.tend() == []
 
 
+async def test_below_one_invite_comes_no_more_than_a_quarter(shop: Shop) -> None:
+    terms = shop.view.terms
+    tight = replace(terms, caps=replace(terms.caps, feeds=20))
+    shop.view = replace(shop.view, terms=tight)
+    flooder, guest, late = (key_of(name) for name in ("flooder", "guest", "late"))
+    await shop.take(shop.joined(flooder, shop.root))
+    await shop.tend()
+    chain = [flooder]
+    for number in range(12):  # half of them below her, half in a chain
+        puppet = key_of(f"puppet {number}")
+        await shop.take(shop.joined(puppet, chain[-1] if number % 2 else flooder))
+        chain.append(puppet)
+    await shop.take(shop.joined(guest, shop.root))
+    first = listed(await shop.tend())
+    assert len(first) == 4 + 1, "the flooder is the fifth of hers"
+    assert guest.author in first
+    await shop.take(shop.joined(key_of("one more"), flooder))
+    await shop.take(shop.joined(late, guest))
+    again = Witness(
+        shop.player.library, shop.player.feeds, shop.player.books, shop.clock, Dice()
+    )
+    shop.player.witness = again
+    assert listed(await shop.tend()) == [late.author]
+
+
 async def test_a_stranger_forks_and_no_witness_says_so(shop: Shop) -> None:
     await shop.tend()
     proofs = [shop.fork(key_of(f"forker {n}")) for n in range(40)]
