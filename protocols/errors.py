@@ -36,6 +36,7 @@ class Reason(StrEnum):
     FORK = "fork"
     NOT_A_FORK = "not-a-fork"
     UNKNOWN_SCOPE = "unknown-scope"
+    NO_ROOM = "no-room"
 
     # 0004 joining
     NOT_NAMED = "not-named"

@@ -8,7 +8,7 @@ spoils another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +34,7 @@ from protocols.record import (
 
 if TYPE_CHECKING:
     from p2pnode.ports import Clock, Rng, Store, Verifier
+    from p2pnode.services.room import Room
     from protocols.claims import Kind
     from protocols.frontier import Frontier
 
@@ -112,6 +113,10 @@ class Draft:
 Subscriber = Callable[[Change], None]
 
 
+async def _boundless(_scope: Scope) -> None:
+    """No bound is known."""
+
+
 class Feeds:
     """All feeds of the followed scopes.
 
@@ -144,6 +149,10 @@ class Feeds:
         self._stopped: dict[tuple[Scope, AuthorKey], None] = {}
         self._last_ms: dict[tuple[Scope, AuthorKey], int] = {}
         self._subscribers: list[Subscriber] = []
+        self.room_of: Callable[[Scope], Awaitable[Room | None]] = _boundless
+        """How much of a scope is kept: `Library` knows; None: without bound."""
+        self._rooms: dict[Scope, Room | None] = {}
+        """As `room_of` said last."""
         self.missing: dict[RecordId, tuple[Scope, ...]] = {}
         """Records that neighbours are asked for by id: those that the disk has
         changed, and those that finals and closes name and that are not here."""
@@ -210,7 +219,11 @@ class Feeds:
         async with self._lock:
             intake = Intake(self.store, self._verifier, self._scopes, self._own)
             for record in self._decoded(batch, intake):
-                intake.add(record)
+                if await self._has_room(record):
+                    intake.add(record)
+                else:
+                    error = ProtocolError(Reason.NO_ROOM, f"seq {record.seq}")
+                    intake.refuse(error, record)
             await intake.judge()
             return await self._keep(intake, source)
 
@@ -407,6 +420,16 @@ class Feeds:
             raise ProtocolError(Reason.NOT_A_FORK, "not on a branch")
         await intake.add_fork(prove_fork(held[0], record))
 
+    async def _has_room(self, record: Record) -> bool:
+        """Whether the terms of its campaign let a record be kept."""
+        scope = record.scope
+        try:
+            room = self._rooms[scope] = await self.room_of(scope)
+            return room is None or await room.admits(record, len(self.frontier(scope)))
+        except StoreDamaged as error:
+            self.note_damage(error, scope)
+            return True
+
     def _followed(self, scope: Scope) -> None:
         if scope not in self._scopes:
             raise ProtocolError(Reason.UNKNOWN_SCOPE, scope.hex())
@@ -425,6 +448,10 @@ class Feeds:
         for (scope, author), state in intake.states.items():
             self._scopes[scope].put(author, state)
             self._last_ms.pop((scope, author), None)
+        for record in intake.accepted:
+            room = self._rooms.get(record.scope)
+            if room is not None:
+                room.took(record)
         self._stopped.update(intake.stopped)
         report = Report(
             accepted=tuple(intake.accepted),

@@ -48,10 +48,11 @@ class Refusal:
     def fault(self) -> bool:
         """Whether an honest peer would not have sent it.
 
-        What stands on the other branch of a fork, or in a scope that is not
-        followed here, may come from anybody.
+        What stands on the other branch of a fork, in a scope that is not
+        followed here, or beyond what is kept, may come from anybody.
         """
-        return self.reason not in (Reason.FORK, Reason.UNKNOWN_SCOPE)
+        innocent = (Reason.FORK, Reason.UNKNOWN_SCOPE, Reason.NO_ROOM)
+        return self.reason not in innocent
 
 
 class Intake:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from p2pnode.failures import NOT_FOUND, Failure
 from p2pnode.ports import StoreDamaged
+from p2pnode.services.room import Room
+from protocols.claims import Kind
 from protocols.keys import RecordId, Scope, SigningKey, witness_scope
 from protocols.settlement.verify import Evidence, find_terms
 from protocols.terms import Terms
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from protocols.record import Record
 
 PREFIX = "campaign/"
+
+TERMS = "terms/"
+"""Prefix of the state that remembers which record a campaign's terms are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +69,12 @@ class Library:
         """For each read under way, what was stored since it began."""
         self._without_terms: set[Scope | None] = set()
         """Campaigns whose records were read in vain; nothing came since."""
+        self._rooms: dict[Scope, Room] = {}
+        self._terms: dict[Scope, Record | None] = {}
+        """Campaign -> the terms that came since it was last looked at; None:
+        it was looked at, and there are none."""
         feeds.subscribe(self._note)
+        feeds.room_of = self.room
 
     async def open(self) -> None:
         """Follow again what was followed before."""
@@ -111,6 +121,27 @@ class Library:
         for scope in (campaign, witness_scope(campaign)):
             self._watched[scope] = campaign
             await self._feeds.follow(scope)
+
+    async def room(self, scope: Scope) -> Room | None:
+        """How much of a followed campaign is kept; None until its terms came."""
+        campaign = self._watched.get(scope)
+        if campaign is None:
+            return None
+        if campaign not in self._rooms and self._terms.get(campaign, True):
+            await self._make_room(campaign)
+        return self._rooms.get(campaign)
+
+    async def _make_room(self, campaign: Scope) -> None:
+        """Remember which record the terms are, or look which it was."""
+        key, record = TERMS + campaign.hex(), self._terms.get(campaign)
+        if record is not None:
+            await self._store.append((), state={key: record.id})
+        else:
+            noted = (await self._store.state(key)).get(key)
+            record = await self._store.get(RecordId(noted)) if noted else None
+        self._terms[campaign] = None
+        for _, terms in find_terms([record] if record else []):
+            self._rooms[campaign] = Room(campaign, terms, self._store)
 
     def find(self, name: str) -> Entry:
         """The followed campaign that `name` means: its id, or its beginning.
@@ -180,6 +211,8 @@ class Library:
             evidence=evidence,
         )
         self._views[campaign] = view
+        if campaign not in self._rooms:
+            self._terms[campaign] = view.terms_record
         return view
 
     async def _read(self, campaign: Scope) -> Evidence:
@@ -265,5 +298,7 @@ class Library:
         for record in change.records:
             campaign = self._watched.get(record.scope)
             self._without_terms.discard(campaign)
+            if campaign is not None and record.kind == Kind.TERMS:
+                self._terms.update((x.scope, x) for x, _ in find_terms([record]))
             if campaign in self._views:
                 self._views[campaign].evidence.add(record)

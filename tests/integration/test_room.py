@@ -1,0 +1,104 @@
+"""What is kept of a campaign that strangers write into."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from p2pnode.services.feeds import Feeds
+from p2pnode.services.library import Library
+from protocols.claims import Announce, Kind, Seen
+from protocols.errors import Reason
+from protocols.keys import Scope, SigningKey, witness_scope
+from protocols.limits import PART_SPARE
+from protocols.record import Record, encode_record
+from tests.integration.test_services import Dice, HandClock, Player
+from tests.worlds import NETWORK, World, key_of
+
+
+async def follower(**caps: int) -> tuple[Player, World]:
+    """A follower of a campaign with narrow caps."""
+    player = Player("alice", "resident", HandClock())
+    await player.feeds.open()
+    await player.library.open()
+    world = World(changes={"caps": replace(World().terms.caps, **caps)})
+    await player.library.follow(world.scope)
+    await take(player, [r for r in world.records if r.kind == Kind.TERMS])
+    return player, world
+
+
+async def take(player: Player, records: list[Record]) -> list[Reason]:
+    report = await player.feeds.ingest([encode_record(r) for r in records])
+    assert not any(refusal.fault for refusal in report.refused)
+    return [refusal.reason for refusal in report.refused]
+
+
+def grow(world: World, key: SigningKey, count: int, title: str = "") -> list[Record]:
+    """Announcements of a member, after what she wrote before."""
+    claim = Announce(salt=bytes(16), campaign=world.scope, title=title, link="")
+    return [world.write(key, Kind.ANNOUNCE, claim) for _ in range(count)]
+
+
+def kept(player: Player, world: World, key: SigningKey) -> int:
+    head = player.feeds.head(world.scope, key.author)
+    return 0 if head is None else head.seq + 1
+
+
+async def again(player: Player) -> None:
+    """Start its services anew on the same store."""
+    player.feeds = Feeds(player.store, NETWORK, HandClock(), Dice())
+    await player.feeds.open()
+    player.library = Library(player.identity, player.feeds, player.store)
+    await player.library.open()
+
+
+async def test_records_beyond_the_terms_are_not_kept() -> None:
+    player, world = await follower(records_per_feed=10)
+    join, alice = world.join("alice"), key_of("alice")
+    assert await take(player, [join, *grow(world, alice, 9)]) == []
+    assert await take(player, grow(world, alice, PART_SPARE)) == []
+    assert await take(player, grow(world, alice, 3)) == [Reason.NO_ROOM] * 3
+    assert kept(player, world, alice) == 10 + PART_SPARE
+
+
+async def test_bytes_beyond_the_terms_are_not_kept_after_a_restart_either() -> None:
+    cap = 4_000
+    player, world = await follower(bytes_per_feed=cap)
+    join, alice = world.join("alice"), key_of("alice")
+    wrote = [join, *grow(world, alice, 20, "x" * 190)]
+    sizes = [record.header.claim_size for record in wrote]
+    fits = next(count for count in range(20) if sum(sizes[: count + 1]) > cap)
+    for number, record in enumerate(wrote):
+        refused = await take(player, [record])
+        assert refused == ([] if number < fits else [Reason.NO_ROOM])
+    assert kept(player, world, alice) == fits
+    await again(player)
+    assert await take(player, [wrote[fits]]) == [Reason.NO_ROOM]
+
+
+async def test_feeds_beyond_the_terms_are_not_kept() -> None:
+    player, world = await follower(feeds=8)
+    joins = [world.join(f"guest {number}") for number in range(20)]
+    refused = [await take(player, [join]) for join in joins]
+    assert refused == [[]] * 10 + [[Reason.NO_ROOM]] * 10
+    more = grow(world, key_of("guest 0"), 2)
+    assert await take(player, more) == [], "who is in may write on"
+
+
+async def test_the_witness_scope_is_for_witnesses() -> None:
+    player, world = await follower()
+    witness, stranger = world.witness_keys[0], key_of("stranger")
+    scope = witness_scope(world.scope)
+    for key, answer in ((witness, []), (stranger, [Reason.NO_ROOM])):
+        seen = Seen(salt=bytes(16), final=None, heads=())
+        record = world.write(key, Kind.SEEN, seen, scope=scope)
+        assert await take(player, [record]) == answer
+
+
+async def test_until_the_terms_came_all_is_kept() -> None:
+    world = World()
+    player = Player("alice", "resident", HandClock())
+    await player.feeds.open()
+    await player.library.follow(world.scope)
+    assert await player.library.room(world.scope) is None
+    assert await player.library.room(Scope(bytes(32))) is None
+    assert await take(player, [world.join("alice")]) == []
