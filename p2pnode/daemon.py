@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import json
 import logging
 import os
@@ -42,6 +43,20 @@ main one at every step, and the default of 5 ms costs it most of its speed."""
 STOP_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 
+GARBAGE_MIN: Final = 10_000
+"""New objects before Python looks for cycles among them; there are few."""
+
+
+def tune() -> None:
+    """Set the interpreter up for a node: call it once all is imported.
+
+    What was imported stays for ever, and is not looked through again.
+    """
+    sys.setswitchinterval(SWITCH_S)
+    gc.freeze()
+    gc.set_threshold(GARBAGE_MIN, 20, 20)
+
+
 def run(home: Path, listen: tuple[str, ...] = ()) -> None:
     """Run the node of the folder `home` until a signal ends it.
 
@@ -51,7 +66,7 @@ def run(home: Path, listen: tuple[str, ...] = ()) -> None:
         OSError: the folder cannot be written.
     """
     _log_in_words()
-    sys.setswitchinterval(SWITCH_S)
+    tune()
     identity = identities.load_unsealed(home)
     with folder.locked(home), _in_words():
         trio.run(_main, home, identity, listen or _last_addresses(home))

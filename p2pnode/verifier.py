@@ -183,9 +183,9 @@ class _Helper:
         """Let it check chunks, two under way; what it fails at is put back."""
         sent: deque[int] = deque()
         try:
-            while sent or todo:
+            while sent or len(todo) > 1:  # the last one is ours meanwhile
                 with trio.fail_after(ANSWER_SECONDS_MAX):
-                    while todo and len(sent) < 2:
+                    while len(todo) > 1 and len(sent) < 2:
                         sent.append(todo.popleft())
                         await self._ask(records[sent[-1] : sent[-1] + CHUNK])
                     size = min(CHUNK, len(records) - sent[0])

@@ -18,10 +18,9 @@ from typing import Any, Final
 from zlib import crc32
 
 from p2pnode.ports import StoreDamaged
-from protocols.errors import ProtocolError
 from protocols.feed import ForkProof
 from protocols.keys import RecordId, Signature
-from protocols.record import Record, decode_header, record_id
+from protocols.record import Record, known_header, record_id
 
 Sql = None | int | str | bytes
 
@@ -204,8 +203,8 @@ def join(batches: Sequence[Batch]) -> Batch:
 def revive(row: Sequence[Any]) -> Record:
     """A record from its row; its hashes prove that it is what was stored.
 
-    Claim and note were read at ingest, so their hashes are enough here; of the
-    signature, its sum.
+    Header, claim and note were read at ingest, so their hashes are enough here;
+    of the signature, its sum.
 
     Raises:
         StoreDamaged: a header, claim, note or signature has changed on the disk.
@@ -213,13 +212,11 @@ def revive(row: Sequence[Any]) -> Record:
     *parts, signature_sum = row
     stored_id, header_bytes, claim, note, signature = map(bytes.fromhex, parts)
     found = RecordId(stored_id)
-    try:
-        header = decode_header(header_bytes)
-    except ProtocolError as error:
-        raise StoreDamaged(f"the header of {found.hex()}: {error}", found) from error
+    if record_id(header_bytes) != found:
+        raise StoreDamaged(f"the header of {found.hex()} has changed", found)
+    header = known_header(header_bytes)
     intact = (
-        record_id(header_bytes) == found
-        and (not claim or sha256(claim).digest() == header.claim_hash)
+        (not claim or sha256(claim).digest() == header.claim_hash)
         and (not note or sha256(note).digest() == header.note_hash)
         and crc32(signature) == signature_sum
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import tempfile
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from p2pnode.daemon import SWITCH_S
+from p2pnode.daemon import tune
 from p2pnode.ports import Store, Verifier
 from p2pnode.services.feeds import Feeds
 from p2pnode.store.memory import MemoryStore
@@ -77,12 +78,14 @@ def measure(share: float) -> list[Row]:
 
 @contextmanager
 def switching() -> Iterator[None]:
-    """Let threads take turns as often as in the daemon."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_S)
+    """Set the interpreter up as the daemon does."""
+    before, garbage = sys.getswitchinterval(), gc.get_threshold()
+    tune()
     try:
         yield
     finally:
+        gc.unfreeze()
+        gc.set_threshold(*garbage)
         sys.setswitchinterval(before)
 
 

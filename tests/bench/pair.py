@@ -16,6 +16,7 @@ from p2pnode.services.feeds import Change, Feeds
 from p2pnode.services.neighbours import Manners, Neighbours
 from p2pnode.store.sqlite import open_store
 from p2pnode.system import SystemClock, SystemRng
+from p2pnode.verifier import SharingVerifier
 from tests.bench.records import NETWORK, SCOPE
 
 PATIENCE_S = 60.0
@@ -32,7 +33,8 @@ class Party:
         self.store = store
         self.network = Libp2pNetwork(letter * 32)
         clock, rng = SystemClock(), SystemRng()
-        self.feeds = Feeds(store, NETWORK, clock, rng)
+        self.verifier = SharingVerifier()
+        self.feeds = Feeds(store, NETWORK, clock, rng, self.verifier)
         self.neighbours = Neighbours(self.feeds, store, self.network, clock, rng, BRISK)
         self.taken = 0
         """Records made durable here since it started."""
@@ -70,6 +72,7 @@ async def party(nursery: trio.Nursery, letter: bytes) -> AsyncIterator[Party]:
             one = Party(letter, store)
             await one.feeds.open()
             await one.feeds.follow(SCOPE)
+            nursery.start_soon(one.verifier.run)
             await nursery.start(one.neighbours.run)
             yield one
         finally:
