@@ -81,9 +81,13 @@ class Outbox:
         self._lagging = False
         self._ending = False
         self._wake = trio.Event()
+        self._nap = trio.CancelScope()
+        """The writer's wait for something to do."""
 
     def answer(self, frames: Sequence[bytes]) -> None:
         """Send frames before anything else."""
+        if not frames:
+            return
         self._answers.extend(frames)
         self._answers_size += sum(len(frame) for frame in frames)
         self.overfull = self._answers_size > ANSWERS_MAX
@@ -109,7 +113,8 @@ class Outbox:
             self._records, self._proofs, self._lagging = [], [], True
         if self._push_at == inf:
             self._push_at = trio.current_time() + BATCH_SECONDS
-        self.nudge()
+            # Not woken before it is due.
+            self._nap.deadline = min(self._nap.deadline, self._push_at)
 
     def end(self) -> None:
         """Send the answers, no more work and no more news."""
@@ -134,7 +139,7 @@ class Outbox:
 
     async def _sleep(self) -> None:
         """Wait for something to do, at most until something new is due."""
-        with trio.move_on_at(min(self._push_at, self._tell_at)):
+        with trio.move_on_at(min(self._push_at, self._tell_at)) as self._nap:
             await self._wake.wait()
 
     async def _now(self) -> list[bytes]:
