@@ -50,6 +50,12 @@ VALID: Final = 1
 PAUSE_SECONDS: Final = 60.0
 """After it failed, before it is started again."""
 
+FAILURES: Final = (
+    *(OSError, trio.TooSlowError),
+    *(trio.BrokenResourceError, trio.ClosedResourceError),
+)
+"""What its failing, or being ended, looks like from here."""
+
 log = logging.getLogger(__name__)
 
 
@@ -87,7 +93,7 @@ class SharingVerifier(OwnVerifier):
             await self._wanted.wait()
             try:
                 await self._live()
-            except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
+            except FAILURES as error:
                 log.warning("no second process checks signatures: %r", error)
                 await trio.sleep(PAUSE_SECONDS)
 
@@ -95,7 +101,7 @@ class SharingVerifier(OwnVerifier):
         """One life of the second process.
 
         Raises:
-            OSError, TooSlowError, BrokenResourceError: it failed.
+            FAILURES: it failed.
         """
         helper = _Helper(await _start())
         try:
@@ -196,7 +202,7 @@ class _Helper:
                     verdicts[start : start + size] = [
                         good == VALID or is_signed(record) for record, good in some
                     ]
-        except (trio.TooSlowError, trio.BrokenResourceError) as error:
+        except FAILURES as error:
             self._failure = error
             self._failed.set()
             todo.extend(sent)

@@ -120,6 +120,20 @@ async def test_a_cancelled_caller_leaves_no_answer_behind():
         assert await shared.verify(BATCH) == VERDICTS
 
 
+async def test_stopping_in_the_middle_costs_no_verdict():
+    found = []
+
+    async def verify() -> None:
+        found.append(await shared.verify(BATCH * 20))
+
+    async with trio.open_nursery() as nursery:
+        async with sharing() as shared:
+            await shares(shared)
+            nursery.start_soon(verify)
+            await trio.sleep(0.003)
+    assert found == [VERDICTS * 20]
+
+
 async def test_one_core_starts_no_process(monkeypatch):
     monkeypatch.setattr(verifier, "cores", lambda: 1)
     async with sharing() as shared:
