@@ -126,11 +126,10 @@ async def test_stopping_in_the_middle_costs_no_verdict():
     async def verify() -> None:
         found.append(await shared.verify(BATCH * 20))
 
-    async with trio.open_nursery() as nursery:
-        async with sharing() as shared:
-            await shares(shared)
-            nursery.start_soon(verify)
-            await trio.sleep(0.003)
+    async with trio.open_nursery() as nursery, sharing() as shared:
+        await shares(shared)
+        nursery.start_soon(verify)
+        await trio.sleep(0.003)
     assert found == [VERDICTS * 20]
 
 
