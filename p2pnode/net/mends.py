@@ -42,6 +42,9 @@ LINE_BYTES_MAX: Final = 1_024
 UNREAD_BYTES_MAX: Final = 1 << 20
 """Unread bytes of one connection, all its streams together: four windows."""
 
+READ_AHEAD_MAX: Final = 1 << 16
+"""Bytes read from a socket at once: about one Noise message."""
+
 STREAMS_MAX: Final = 64
 """Streams of one connection, also half-closed ones; an honest peer needs five."""
 
@@ -70,6 +73,7 @@ def mend_process() -> None:
     cap_protocol_lines()
     write_whole_frames()
     send_fewer_window_updates()
+    read_ahead()
     cap_unread_bytes()
     cap_stream_table()
     notice_dead_peers()
@@ -155,6 +159,27 @@ def send_fewer_window_updates() -> None:
             await self.send_window_update(credit)
 
     yamux.YamuxStream._auto_tune_and_send_window_update = tune
+
+
+def read_ahead() -> None:
+    """Read what the socket has at once, and cut messages out of that.
+
+    Without it every Noise message costs two reads of the socket, one of them
+    for the two bytes of its length, and five turns of trio's loop for two.
+    """
+    read_socket = TrioTCPStream.read
+
+    async def read(self: Any, n: int | None = None) -> bytes:
+        if n == 0:
+            return b""
+        ahead: bytes = self.__dict__.pop("ahead", b"")
+        if not ahead:
+            ahead = await read_socket(self, READ_AHEAD_MAX)
+        if n is not None and n < len(ahead):
+            self.ahead = ahead[n:]
+        return ahead[:n]
+
+    TrioTCPStream.read = read
 
 
 def cap_unread_bytes() -> None:

@@ -135,6 +135,27 @@ async def test_a_window_update_is_not_cancelled(
     assert not scope.cancelled_caught
 
 
+async def test_read_ahead() -> None:
+    class Socket:
+        reads = 0
+
+        def setsockopt(self, *_option: object) -> None: ...
+
+        async def receive_some(self, size: int) -> bytes:
+            assert size == mends.READ_AHEAD_MAX
+            self.reads += 1
+            await trio.lowlevel.checkpoint()
+            return (b"\x00\x03abc\x00\x02de", b"fghi", b"")[self.reads - 1]
+
+    mends.mend_process()
+    source = Socket()
+    stream = TrioTCPStream(source)
+    taken = [await stream.read(n) for n in (2, 3, 0, 2, 2)]
+    assert taken == [b"\x00\x03", b"abc", b"", b"\x00\x02", b"de"]
+    assert source.reads == 1
+    assert [await stream.read(9), await stream.read(9)] == [b"fghi", b""]
+
+
 async def test_cap_unread_bytes(autojump_clock: trio.testing.MockClock) -> None:
     pipe = SlowPipe(seconds=0)
     yamux = muxed(pipe)
