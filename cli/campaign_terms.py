@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from cli.i18n import _
 from p2pnode.failures import BAD_REQUEST, Failure
 
 if TYPE_CHECKING:
+    from p2pnode.tag_file import TagFile
     from protocols.terms import Terms
 
 MINUTE_S = 60
@@ -182,23 +184,9 @@ def _say_review(terms: Terms, found: Any) -> None:
 def publish(file: str, *, as_json: bool) -> None:
     """Compile, then let the node sign and spread them."""
     from p2pnode import tag_file
-    from protocols.codec import encode
-    from protocols.terms import TERMS
 
     terms = _compile(file, os.urandom(16))
-    groups = []
-    for name in _tag_files(file):
-        tags = tag_file.read(name)
-        rows = tuple((tag.entry, tag.serial_keys() or None) for tag in tags.tags)
-        groups.append((tags.group, rows))
-    from protocols.shape import blob, listof, option, row, text
-    from protocols.tags.entry import ENTRY
-
-    shape = listof(row(text(), listof(row(ENTRY, option(listof(blob(32)))))))
-    body = {
-        "terms": encode(TERMS.write(terms)).hex(),
-        "tags": encode(shape.write(tuple(groups))).hex(),
-    }
+    body = publication(terms, [tag_file.read(name) for name in _tag_files(file)])
     answer = client.call("POST", "/campaigns", body)
     if as_json:
         output.as_json(answer)
@@ -208,6 +196,24 @@ def publish(file: str, *, as_json: bool) -> None:
         _("Its id: {id}").format(id=answer["campaign"]),
         _("Invite people with: p2pnode campaign invite"),
     )
+
+
+def publication(terms: Terms, tag_files: Sequence[TagFile]) -> client.Document:
+    """What the node is told to publish: the terms and their tags, without secrets."""
+    from protocols.codec import encode
+    from protocols.shape import blob, listof, option, row, text
+    from protocols.tags.entry import ENTRY
+    from protocols.terms import TERMS
+
+    groups = tuple(
+        (one.group, tuple((tag.entry, tag.serial_keys() or None) for tag in one.tags))
+        for one in tag_files
+    )
+    shape = listof(row(text(), listof(row(ENTRY, option(listof(blob(32)))))))
+    return {
+        "terms": encode(TERMS.write(terms)).hex(),
+        "tags": encode(shape.write(groups)).hex(),
+    }
 
 
 def _compile(file: str, nonce: bytes) -> Terms:

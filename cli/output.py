@@ -83,12 +83,12 @@ def _columns(character: str) -> int:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Return the lines of a table; numbers stand to the right."""
+    """Return the lines of a table; numbers stand to the right, "" among them."""
     rows = list(rows)
     cells = [[clean(cell) for cell in row] for row in (header, *rows)]
     wide = [max(map(width, column)) for column in zip(*cells, strict=True)]
     right = [
-        bool(rows) and all(isinstance(row[i], int) for row in rows)
+        bool(rows) and all(row[i] == "" or isinstance(row[i], int) for row in rows)
         for i in range(len(header))
     ]
     return [GAP.join(map(_pad, line, wide, right)).rstrip() for line in cells]

@@ -90,6 +90,24 @@ class Node:
         ]
         return (*self.network.addresses[:2], *others)
 
+    def scopes(self) -> dict[str, Any]:
+        """`p2pnode.scopes/1`: two nodes with one root hold the same feeds."""
+        frontiers = [(each, self.feeds.frontier(each)) for each in self.feeds.followed]
+        return {
+            "format": "p2pnode.scopes/1",
+            "scopes": [
+                {
+                    "scope": scope.hex(),
+                    "feeds": len(frontier),
+                    "records": sum(
+                        leaf.seq + (not leaf.forked) for leaf in frontier.leaves()
+                    ),
+                    "root": frontier.root.hex(),
+                }
+                for scope, frontier in frontiers
+            ],
+        }
+
     async def status(self) -> dict[str, Any]:
         """`p2pnode.status/1`: the node in short."""
         author = public_author(self.identity)

@@ -82,6 +82,22 @@ def owned(home: Path) -> bool:
         os.close(descriptor)
 
 
+def owner(home: Path) -> int | None:
+    """The process that owns `home` now, if any.
+
+    Whoever got the number of a node that has ended holds no lock here.
+    """
+    flags = os.O_RDWR | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(home / "run" / "lock", flags)
+    except OSError:
+        return None
+    try:
+        return None if _lock(descriptor, shared=True) else _read_pid(descriptor) or None
+    finally:
+        os.close(descriptor)
+
+
 def _lock_patiently(descriptor: int) -> bool:
     """Lock it, though somebody may be asking just now whether it is locked."""
     for _ in range(TRIES):

@@ -3,6 +3,7 @@
 | path | what |
 |---|---|
 | `GET /status` | the node in short |
+| `GET /scopes` | how much it holds of each scope, and the root to compare |
 | `GET /peers` | neighbours |
 | `POST /peers`, `/peers/ping`, `/peers/block`, `/peers/unblock` | change them |
 | `GET /campaigns`, `POST /campaigns` | list, publish |
@@ -76,6 +77,7 @@ def routes(node: Callable[[], Node]) -> list[Route]:
     doors = Doors(node)
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/status", doors.status),
+        ("GET", "/scopes", doors.scopes),
         ("GET", "/peers", doors.peers),
         ("POST", "/peers", doors.add_peer),
         ("POST", "/peers/ping", doors.ping_peer),
@@ -116,6 +118,10 @@ class Doors:
     async def status(self, _request: Request) -> Response:
         """The node in short."""
         return JSONResponse(await self._node.status())
+
+    async def scopes(self, _request: Request) -> Response:
+        """Every followed scope: feeds, records and root."""
+        return JSONResponse(self._node.scopes())
 
     async def peers(self, _request: Request) -> Response:
         """Known peers."""
