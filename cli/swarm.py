@@ -77,7 +77,7 @@ def _swarm(where: Path | None) -> Swarm:
     type=click.IntRange(2, NODES_MAX),
     default=4,
     show_default=True,
-    help=_("How many nodes, besides any that are there already: at least so many."),
+    help=_("At least so many nodes; those of earlier starts come back, too."),
 )
 @click.option(
     "--records-per-second",
