@@ -1,6 +1,6 @@
 # p2pnode: `make demo` plays a campaign, `make test` runs every test.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench peers clean probe
+.PHONY: help demo test lint bench js peers clean probe
 
 PYTHON ?= python3
 PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -36,9 +36,13 @@ peers: ## fetch what `make bench` measures beside ours (Node 20 for most of it)
 	cp tests/bench/peer_programs/package.json .peers/
 	cd .peers && npm install --no-audit --no-fund --no-package-lock --loglevel=error
 
+js: $(READY) ## install js-libp2p with npm and let it talk to our nodes
+	cd tests/js-libp2p && npm install --no-package-lock --no-audit --no-fund --ignore-scripts
+	$(BIN)/python -m pytest tests/integration/test_js_libp2p.py
+
 clean: ## remove what make made
 	rm -rf .venv .venv-lint .peers .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache \
-	  .import_linter_cache build dist
+	  .import_linter_cache build dist tests/js-libp2p/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

@@ -54,7 +54,7 @@ GARBAGE = {
     "ABSENT": "absent/file",
 }
 
-LONG_RUNNING = {"run", "demo", "init"}
+LONG_RUNNING = {"run", "demo", "init", "up"}
 """Commands tried by hand below, or in other tests."""
 
 
@@ -72,6 +72,7 @@ def rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with things that are not what they should be."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("P2PNODE_DEBUG", raising=False)
+    monkeypatch.setattr("cli.swarm_state.default_folder", lambda: tmp_path / "swarm")
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
