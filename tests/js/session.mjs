@@ -171,7 +171,7 @@ function answer(view, compare) {
 /** What this side knows of one shared scope. */
 class Shared {
   constructor(feeds) {
-    Object.assign(this, { feeds, walking: false, cursor: "", open: new Map(), fetched: false, leftOut: false });
+    Object.assign(this, { feeds, walking: false, cursor: "", open: new Map(), fetched: false, leftOut: false, lazy: false });
   }
 }
 
@@ -212,7 +212,11 @@ export class Session {
   offer(scope, wires) {
     return this.flush(() => {
       const shared = this.shared.get(hex(scope));
-      if (shared && this.hand("push", scope, wires, []) < wires.length) shared.leftOut = true;
+      if (!shared) return;
+      if (shared.lazy) {
+        const heads = wires.map((wire) => readRecord(wire)).map(({ author, seq, id }) => [author, seq, id]);
+        this.send("have", scope, heads);
+      } else if (this.hand("push", scope, wires, []) < wires.length) shared.leftOut = true;
     });
   }
 
@@ -420,8 +424,14 @@ export class Session {
   }
 
   on_forks() {}
-  on_graft() {}
-  on_prune() {}
+  on_graft(_, shared) {
+    shared.lazy = false;
+  }
+
+  on_prune(_, shared) {
+    shared.lazy = true;
+  }
+
   on_peers() {}
 
   on_ping({ token }) {
