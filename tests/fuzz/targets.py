@@ -25,7 +25,7 @@ from p2pnode.failures import Failure
 from p2pnode.toml_table import decode_text
 from protocols.bundle import read_bundle
 from protocols.claims import CLAIMS, Kind, check_note, read_claim, write_claim
-from protocols.codec import decode, encode
+from protocols.codec import Value, decode, decode_fitting, encode
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import check_fork
 from protocols.framing import Deframer, frame
@@ -36,6 +36,7 @@ from protocols.keys import Scope, Seed, SigningKey, network_id
 from protocols.limits import FRAME_MAX, NOTE_MAX
 from protocols.record import (
     HEADER,
+    WIRE,
     Record,
     check_signature,
     decode_header,
@@ -64,6 +65,7 @@ from protocols.text import (
     tag_text,
 )
 from protocols.wire import decode_frame, encode_frame
+from tests.fuzz.mutate import SIZE_MAX
 from tests.nodes import TERMS as TERMS_FILE
 
 ROOT: Final = Path(__file__).parents[2]
@@ -168,6 +170,22 @@ def _lower(data: bytes) -> bytes:
     return _text(data).strip().lower().encode()
 
 
+def vouched(shape: Shape[Any], data: bytes) -> Value:
+    """Decode; what a shape vouches for really is one of its values.
+
+    Raises:
+        ProtocolError: as `decode` does.
+        AssertionError: it is none.
+    """
+    value, known = decode_fitting(data, SIZE_MAX, shape.fits)
+    if known:
+        try:
+            shape.read(decode(data, SIZE_MAX))
+        except ProtocolError as fault:
+            raise AssertionError("vouched for what is no value") from fault
+    return value
+
+
 def _shaped(
     shape: Shape[Any],
     found: tuple[bytes, ...],
@@ -176,7 +194,7 @@ def _shaped(
     """A shape behind the codec."""
 
     def read(data: bytes) -> Any:
-        value = shape.read(decode(data, FRAME_MAX))
+        value = shape.read(vouched(shape, data))
         if check is not None:
             check(value)
         return value
@@ -213,7 +231,11 @@ _LINE: Final = (encode([bytes(32), 0]),)
 
 
 def _read_claim(data: bytes) -> tuple[int, Any]:
-    return data[0] if data else 0, read_claim(data[0] if data else 0, data[1:])
+    kind, claim = (data[0], data[1:]) if data else (0, b"")
+    shape = CLAIMS.get(kind)  # type: ignore[call-overload]
+    if shape is not None:
+        vouched(shape, claim)
+    return kind, read_claim(kind, claim)
 
 
 def _write_claim(found: tuple[int, Any]) -> bytes:
@@ -338,6 +360,8 @@ TARGETS: Final[dict[str, Target]] = {
         covers=("wire.decode_frame",),
     ),
     "framing": Target(read=_read_frames, seeds=(*seeds("frames"), frame(b"x") * 3)),
+    "records, outside": _shaped(WIRE, seeds("record")),
+    "headers, inside": _shaped(HEADER, tuple(one.header_bytes for one in _records())),
     "records": Target(
         read=decode_record,
         write=encode_record,
