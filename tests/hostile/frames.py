@@ -245,26 +245,25 @@ async def ids_nobody_has(victim: Victim) -> str:
     """Ask for 256 records that do not exist, 1,000 times."""
     async with neighbour(victim) as attacker:
         with trio.move_on_after(victim.patience_s):
-            for _ in range(TIMES):
-                ids = sorted(secrets.token_bytes(32) for _ in range(WANT_IDS_MAX))
-                names = tuple(RecordId(each) for each in ids)
-                await attacker.send(wire.WantIds(scope=victim.scope, ids=names))
+            await _ask_for_ids(attacker, victim.scope, TIMES)
         return await attacker.outcome(victim.patience_s)
+
+
+async def _ask_for_ids(attacker: Attacker, scope: Scope, times: int) -> None:
+    for _ in range(times):
+        ids = sorted(secrets.token_bytes(32) for _ in range(WANT_IDS_MAX))
+        names = tuple(RecordId(each) for each in ids)
+        await attacker.send(wire.WantIds(scope=scope, ids=names))
 
 
 async def everything_by_many(victim: Victim) -> str:
     """Ask on 20 connections for 256 records, 500 times each, reading nothing."""
     async with AsyncExitStack() as stack:
         crowd = [await stack.enter_async_context(neighbour(victim)) for _ in range(20)]
-        for _ in range(10):
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + victim.patience_s
             for attacker in crowd:
-                frames: list[wire.Frame] = []
-                for _ in range(50):
-                    ids = sorted(secrets.token_bytes(32) for _ in range(WANT_IDS_MAX))
-                    names = tuple(RecordId(each) for each in ids)
-                    frames.append(wire.WantIds(scope=victim.scope, ids=names))
-                with trio.move_on_after(victim.patience_s):
-                    await attacker.send(*frames)
+                nursery.start_soon(_ask_for_ids, attacker, victim.scope, 500)
         return await crowd[-1].outcome(victim.patience_s)
 
 
