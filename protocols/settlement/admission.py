@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from protocols.checked import Checked
 from protocols.claims import Kind
 from protocols.errors import ProtocolError, Reason
-from protocols.join import Continue, Join, check_continue, check_join, invite_id
+from protocols.join import Continue, Invite, Join, check_continue, check_join
 from protocols.keys import AuthorKey
 from protocols.limits import CONTINUES_MAX
 from protocols.settlement.cut import Counted, OrderKey
@@ -122,9 +122,11 @@ def _enter(terms: Terms, genesis: Counted, found: Admission, checked: Checked) -
             raise ProtocolError(Reason.INVITE_EXPIRED, "seen after the invite expired")
         person = Person(root=root, join=join, admitted_by=genesis.order)
         found.persons[root] = person
-    further = sum(key != root for key in person.keys)
-    if record.author != root and further >= CONTINUES_MAX:
-        raise ProtocolError(Reason.TOO_MANY_KEYS, f"{CONTINUES_MAX} besides the root")
+    if record.author != root:
+        further = sum(key != root for key in person.keys)
+        if further >= CONTINUES_MAX:
+            most = f"{CONTINUES_MAX} besides the root"
+            raise ProtocolError(Reason.TOO_MANY_KEYS, most)
     person.keys.append(record.author)
     found.by_key[record.author] = person
 
@@ -162,12 +164,11 @@ def _check_genesis(terms: Terms, author: AuthorKey, claim: Join | Continue) -> N
 
 def _spend_invites(found: Admission) -> None:
     """Per invite the first `uses` persons in order; 0 uses is a public invite."""
-    spent: dict[bytes, int] = {}
+    spent: dict[Invite, int] = {}
     for person in found.persons.values():
         invite = person.join.invite
-        name = invite_id(invite)
-        spent[name] = spent.get(name, 0) + 1
-        if 0 < invite.uses < spent[name]:
+        spent[invite] = spent.get(invite, 0) + 1
+        if 0 < invite.uses < spent[invite]:
             person.refused = Reason.INVITE_USED_UP
 
 

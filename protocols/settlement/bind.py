@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from protocols.checked import Checked
-from protocols.claims import Attest, Kind, Outcome, Reversal
+from protocols.claims import Kind, Reversal
 from protocols.errors import ProtocolError
-from protocols.join import Card, check_card
+from protocols.join import check_card
 from protocols.keys import AuthorKey, RecordId, TagId
 from protocols.settlement.admission import Admission
 from protocols.settlement.cut import Counted, CountedSet, Row
 from protocols.settlement.rows import TagBook
+from protocols.settlement.said import RawCard, Word, card_of
 from protocols.terms import Role, Terms, campaign_id
 
 
@@ -45,81 +46,69 @@ class Binder:
     rows: Mapping[RecordId, Row]
     checked: Checked
     _nonces: set[tuple[AuthorKey, bytes]] = field(default_factory=set)
+    _vouchers: dict[AuthorKey, bool] = field(default_factory=dict)
     _pairs: set[tuple[RecordId, AuthorKey, int]] = field(default_factory=set)
 
     def judge(self) -> Bindings:
         """Bind every attest, outcome and reversal that counts."""
         found = Bindings()
         for item in self.counted.of(Kind.ATTEST, Kind.OUTCOME, Kind.REVERSAL):
-            kind = item.record.kind
-            if kind == Kind.ATTEST:
-                claim: Attest = item.claim
-                bound = self._bind(found, item, claim.author, claim.card, (claim.act,))
-                if bound and self._is_hers(claim):
-                    found.attested.setdefault(claim.act, item.record.id)
-            elif kind == Kind.OUTCOME:
-                outcome: Outcome = item.claim
-                self._bind(found, item, outcome.author, outcome.card, outcome.after)
-            elif kind == Kind.REVERSAL:
+            if item.record.kind == Kind.REVERSAL:
                 self._reverse(found, item)
+                continue
+            word: Word = item.claim
+            bound = self._bind(found, item, word)
+            if bound and item.record.kind == Kind.ATTEST and self._is_hers(word):
+                found.attested.setdefault(word.named[0], item.record.id)
         return found
 
-    def _bind(
-        self,
-        found: Bindings,
-        item: Counted,
-        customer: AuthorKey,
-        card: Card | None,
-        named: tuple[RecordId, ...],
-    ) -> bool:
+    def _bind(self, found: Bindings, item: Counted, word: Word) -> bool:
         signer = item.record.author
-        hosts = item.record.kind == Kind.ATTEST and self._hosts(signer, named)
-        if not may_vouch(self.terms, signer) and not hosts:
+        hosts = item.record.kind == Kind.ATTEST and self._hosts(signer, word.named)
+        if signer not in self._vouchers:
+            self._vouchers[signer] = may_vouch(self.terms, signer)
+        if not self._vouchers[signer] and not hosts:
             return False
-        scan = self._scan_of(item, customer, named)
+        scan = self._scan_of(item, word) if word.named else None
         if scan is not None:
             self._pairs.add((scan, self._desk(signer), item.record.kind))
             found.bound[item.record.id] = scan
             return True
-        if card is not None and self._card_holds(item, card, customer):
+        if word.card is not None and self._card_holds(item, word.author, word.card):
             found.bound[item.record.id] = None
             return True
         return False
 
-    def _card_holds(self, item: Counted, card: Card, customer: AuthorKey) -> bool:
+    def _card_holds(self, item: Counted, customer: AuthorKey, card: RawCard) -> bool:
         signer, terms = item.record.author, self.terms
-        meant = card.merchant is None or self._desk(card.merchant) == self._desk(signer)
-        if card.author != customer or not meant or self._is_spent(card):
+        author, _, nonce, merchant, _ = card
+        meant = merchant is None or self._desk(merchant) == self._desk(signer)
+        if author != customer or not meant or (author, nonce) in self._nonces:
             return False
         try:
             self.checked.once(
                 item.record.id,
-                lambda: check_card(card, terms.network, campaign_id(terms)),
+                lambda: check_card(card_of(card), terms.network, campaign_id(terms)),
             )
         except ProtocolError:
             return False
-        self._nonces.add((card.author, card.nonce))
+        self._nonces.add((author, nonce))
         return True
 
-    def _is_spent(self, card: Card) -> bool:
-        return (card.author, card.nonce) in self._nonces
-
-    def _is_hers(self, claim: Attest) -> bool:
+    def _is_hers(self, word: Word) -> bool:
         """Whether the attested act is an act of the person it names."""
-        act = self.counted.by_id.get(claim.act)
-        return act is not None and self._same_person(act.record.author, claim.author)
+        act = self.counted.by_id.get(word.named[0])
+        return act is not None and self._same_person(act.record.author, word.author)
 
-    def _scan_of(
-        self, item: Counted, customer: AuthorKey, named: tuple[RecordId, ...]
-    ) -> RecordId | None:
+    def _scan_of(self, item: Counted, word: Word) -> RecordId | None:
         """The first named scan of hers of this merchant's tag that is free."""
         desk = self._desk(item.record.author)
-        for scan in named:
+        for scan in word.named:
             row, counted = self.rows.get(scan), self.counted.by_id.get(scan)
             if row is None or counted is None:
                 continue
             tag = self.book.tags.get(TagId(row.tag))
-            if tag is None or not self._same_person(row.author, customer):
+            if tag is None or not self._same_person(row.author, word.author):
                 continue
             owners = {self._desk(tag.entry.issuer)}
             if tag.entry.host is not None:
@@ -161,8 +150,8 @@ class Binder:
         target = self.counted.by_id.get(claim.outcome)
         if target is None or target.record.kind != Kind.OUTCOME:
             return
-        outcome: Outcome = target.claim
-        if outcome.stage >= len(self.terms.stages):
+        outcome: Word = target.claim
+        if outcome.stage is None or outcome.stage >= len(self.terms.stages):
             return
         until = target.witness_time + self.terms.stages[outcome.stage].refund_ms
         same = self._desk(item.record.author) == self._desk(target.record.author)

@@ -21,6 +21,7 @@ from protocols.feed import Head
 from protocols.keys import AuthorKey, RecordId, preimage
 from protocols.limits import ROUNDS_MAX, STEPS_MAX
 from protocols.record import NO_BACKLINK, Record
+from protocols.settlement.said import said
 from protocols.shape import Shape, blob, listof, option, row, struct, uint
 from protocols.terms import Terms, campaign_id
 
@@ -143,9 +144,9 @@ class Counted:
 
     @property
     def claim(self) -> Claim:
-        """The record's claim, read once."""
+        """What the record says, read once; see `said`."""
         if self._claim is None:
-            self._claim = self.record.claim()
+            self._claim = said(self.record)
         return self._claim
 
     @property

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
 
-from protocols.claims import Attest, Kind, Outcome
+from protocols.claims import Kind
 from protocols.errors import Reason
 from protocols.keys import AuthorKey, RecordId, TagId
 from protocols.settlement.admission import Admission, Person
@@ -22,6 +22,7 @@ from protocols.settlement.bind import Bindings, may_vouch
 from protocols.settlement.cut import Counted, CountedSet, OrderKey, Row
 from protocols.settlement.money import Accounts, Share, Why, pool_of, split
 from protocols.settlement.rows import KnownTag, TagBook
+from protocols.settlement.said import Word
 from protocols.tags.entry import Rotating
 from protocols.terms import Act, Count, Flat, Limits, Once, Stage, Terms
 
@@ -200,7 +201,7 @@ class Judge:
         return None
 
     def _word(self, item: Counted) -> ActFacts | None:
-        claim: Outcome | Attest = item.claim
+        claim: Word = item.claim
         if claim.stage is None:
             return None
         stage = self._stage(claim.stage)
@@ -525,6 +526,8 @@ def conditions_met(
     Acts refused only for want of budget count too: conditions are judged
     before the budget.
     """
+    if not terms.conditions:
+        return ()
     acts = [grant.act for grant in grants.values()]
     acts += [act for act, reason in refused.values() if reason is Reason.BUDGET]
     met = []

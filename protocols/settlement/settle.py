@@ -223,9 +223,9 @@ def _erasures(counted: CountedSet) -> dict[RecordId, int]:
 
 
 def _is_withheld(state: _State, item: Counted) -> bool:
-    return any(
-        item.round >= since and item.record.seq >= seq
-        for since, seq in state.forks.get(item.record.author, ())
+    listed = state.forks.get(item.record.author)
+    return listed is not None and any(
+        item.round >= since and item.record.seq >= seq for since, seq in listed
     )
 
 
