@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from protocols.claims import Fork, Kind, Seen
 from protocols.errors import ProtocolError, Reason
@@ -20,6 +21,8 @@ from protocols.settlement.cut import CutEntry, ForkEntry, Incomplete
 from protocols.terms import Terms, campaign_id
 
 Lookup = Callable[[RecordId], Record | None]
+Walk = Callable[[AuthorKey, Head, Head | None], Sequence[RecordId] | None]
+"""Ids from a head down to above another; None if they do not join."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +86,11 @@ def _in_campaign(terms: Terms, lookup: Lookup) -> Lookup:
 
     def find(record_id: RecordId) -> Record | None:
         record = lookup(record_id)
-        if record is None or record.scope != scope:
+        if record is None:
             return None
-        return record if record.header.network == terms.network else None
+        header = record.header
+        ours = header.scope == scope and header.network == terms.network
+        return record if ours else None
 
     return find
 
@@ -111,14 +116,21 @@ def find_final(terms: Terms, number: int, feed: Iterable[Record]) -> Record | No
     return None
 
 
-def view(witness: AuthorKey, feed: Iterable[Record], lookup: Lookup) -> WitnessView:
+def view(
+    witness: AuthorKey,
+    feed: Iterable[Record],
+    lookup: Lookup,
+    walk: Walk | None = None,
+) -> WitnessView:
     """What a witness covers by its feed so far.
 
     Args:
         witness: the feed's author.
         feed: its records from seq 0, in order.
         lookup: campaign records by id.
+        walk: shared by views over the same records.
     """
+    walk = _walker(lookup) if walk is None else walk
     first_seen: dict[RecordId, int] = {}
     top: dict[AuthorKey, Head] = {}
     void: set[AuthorKey] = set()
@@ -134,7 +146,7 @@ def view(witness: AuthorKey, feed: Iterable[Record], lookup: Lookup) -> WitnessV
                     void.add(author)
                 continue
             try:
-                branch = _branch(author, Head(seq, head), before, lookup)
+                branch = walk(author, Head(seq, head), before)
             except Incomplete as error:
                 unknown[author] = RecordId(error.missing[0])
                 branch = None
@@ -151,6 +163,18 @@ def _stands(lookup: Lookup, record_id: RecordId, author: AuthorKey, seq: int) ->
     return record is not None and (record.author, record.seq) == (author, seq)
 
 
+def _walker(lookup: Lookup) -> Walk:
+    """`_branch`, remembered: witnesses list mostly the same heads."""
+
+    @cache
+    def walk(
+        author: AuthorKey, head: Head, before: Head | None
+    ) -> Sequence[RecordId] | None:
+        return _branch(author, head, before, lookup)
+
+    return walk
+
+
 def _branch(
     author: AuthorKey, head: Head, before: Head | None, lookup: Lookup
 ) -> list[RecordId] | None:
@@ -165,10 +189,11 @@ def _branch(
         record = lookup(wanted)
         if record is None:
             raise Incomplete([wanted])
-        if (record.author, record.seq) != (author, seq):
+        header = record.header
+        if header.seq != seq or header.author != author:
             return None
         ids.append(wanted)
-        wanted = record.header.backlink
+        wanted = header.backlink
     return ids if before is None or wanted == before.id else None
 
 
@@ -198,24 +223,28 @@ def cover(
     ours = _in_campaign(terms, lookup)
     feeds = [feed_up_to(final, lookup) for final in sorted(finals)]
     _check_finals(terms, number, finals, feeds)
-    views = [view(feed[0].author, feed, ours) for feed in feeds]
+    walk = _walker(ours)
+    views = [view(feed[0].author, feed, ours, walk) for feed in feeds]
     times: dict[RecordId, list[int]] = {}
     for one in views:
         for record_id, time in one.first_seen.items():
             times.setdefault(record_id, []).append(time)
-    until = terms.rounds[number - 1].accept_until
+    until, faults = terms.rounds[number - 1].accept_until, terms.faults
     counts: dict[AuthorKey, dict[RecordId, tuple[int, int]]] = {}
-    for record_id in sorted(times):
-        seen_by = sorted(times[record_id])
-        if len(seen_by) > terms.faults and seen_by[terms.faults] <= until:
-            record = ours(record_id)
+    for record_id, seen_by in times.items():
+        if len(seen_by) <= faults:
+            continue
+        seen_by.sort()
+        if seen_by[faults] <= until:
+            record = lookup(record_id)
             assert record is not None, "a view lists only records that are here"
-            mine = counts.setdefault(record.author, {})
-            mine[record_id] = (record.seq, seen_by[terms.faults])
+            header = record.header
+            mine = counts.setdefault(header.author, {})
+            mine[record_id] = (header.seq, seen_by[faults])
     entries = [
         entry
         for author in sorted(counts)
-        if (entry := _entry(author, counts[author], heads_before.get(author), ours))
+        if (entry := _entry(author, counts[author], heads_before.get(author), walk))
     ]
     return Cover(
         cut=tuple(entries),
@@ -254,7 +283,7 @@ def _entry(
     author: AuthorKey,
     counting: Mapping[RecordId, tuple[int, int]],
     before: Head | None,
-    lookup: Lookup,
+    walk: Walk,
 ) -> CutEntry | None:
     """The cut entry of one author, or None if nothing new counts.
 
@@ -262,14 +291,15 @@ def _entry(
     round, so that an entry always fits one part.
     """
     first = 0 if before is None else before.seq + 1
-    tops = sorted(((seq, one) for one, (seq, _) in counting.items()), reverse=True)
+    tops = [(seq, one) for one, (seq, _) in counting.items()]
+    tops.sort(reverse=True)
     for seq, record_id in tops:
         if seq < first:
             return None
-        ids = _branch(author, Head(seq, record_id), before, lookup)
-        if ids is None:
+        branch = walk(author, Head(seq, record_id), before)
+        if branch is None:
             continue
-        ids.reverse()
+        ids = branch[::-1]
         steps: list[tuple[int, int]] = []
         for place, one in enumerate(ids):
             time = counting[one][1]
