@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from p2pnode.failures import NOT_FOUND, Failure
+from p2pnode.services.collector import collector_paused
 from p2pnode.services.feeds import Draft
 from protocols.claims import Close, Kind, Part
 from protocols.errors import ProtocolError
@@ -153,7 +154,8 @@ class Books:
                 "already-closed", "Round {round} is closed already.", round=number
             )
         try:
-            closing = declare(view.terms, number, before, view.evidence)
+            with collector_paused():
+                closing = declare(view.terms, number, before, view.evidence)
         except Incomplete as error:
             if len(_silent(view, number)) + view.terms.quorum <= len(
                 view.terms.witnesses
@@ -254,6 +256,7 @@ class Books:
         return lines[-1]
 
 
+@collector_paused()
 def verify(view: View) -> Verified:
     """Judge every close of a campaign and what its evidence says beyond."""
     reports = tuple(verify_closes(view.terms, view.evidence))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from p2pnode.failures import NOT_FOUND, Failure
 from p2pnode.ports import StoreDamaged
+from p2pnode.services.collector import collector_paused
 from p2pnode.services.room import Room
 from protocols.claims import Kind
 from protocols.keys import RecordId, Scope, SigningKey, witness_scope
@@ -222,9 +223,10 @@ class Library:
         evidence = Evidence()
         scope = campaign
         try:
-            for scope in (campaign, witness_scope(campaign)):
-                for record in await self._store.scope_records(scope):
-                    evidence.add(record)
+            with collector_paused():
+                for scope in (campaign, witness_scope(campaign)):
+                    for record in await self._store.scope_records(scope):
+                        evidence.add(record)
         except StoreDamaged as error:
             self._feeds.note_damage(error, scope)
             raise
