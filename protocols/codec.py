@@ -121,9 +121,3 @@ def check_text(text: str) -> None:
         return
     if any(c < " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff" for c in text):
         raise ProtocolError(Reason.BAD_TEXT, "control character")
-
-
-def unpack(data: bytes) -> Value:
-    """The value of bytes that `decode` took before: nothing is checked again."""
-    value: Value = msgpack.unpackb(data, raw=False, use_list=True)
-    return value

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias, cast
 
 from protocols.claims import Claim, Kind, Scan
-from protocols.codec import unpack
+from protocols.codec import decode_known
 from protocols.join import CARD, Card, Invite, Join
 from protocols.keys import AuthorKey, RecordId, Signature, TagId
 from protocols.record import Record
@@ -43,7 +43,7 @@ def said(record: Record) -> Claim:
     reader = _READERS.get(record.kind)
     if reader is None or record.claim_bytes is None:
         return record.claim()
-    return reader(cast("list[Claim]", unpack(record.claim_bytes)))
+    return reader(cast("list[Claim]", decode_known(record.claim_bytes)))
 
 
 def card_of(raw: RawCard) -> Card:

@@ -88,7 +88,11 @@ class Evidence:
             return
         self.version += 1
         self.by_id[record.id] = record
-        feed = self._feeds.setdefault((record.scope, record.author), [])
+        header = record.header
+        feed = self._feeds.setdefault((header.scope, header.author), [])
+        if not feed or feed[-1].header.seq < header.seq:
+            feed.append(record)
+            return
         place = bisect_left(feed, (record.seq, record.id), key=_place)
         if known is None:
             feed.insert(place, record)
