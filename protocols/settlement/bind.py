@@ -53,18 +53,22 @@ class Binder:
         """Bind every attest, outcome and reversal that counts."""
         found = Bindings()
         for item in self.counted.of(Kind.ATTEST, Kind.OUTCOME, Kind.REVERSAL):
-            if item.record.kind == Kind.REVERSAL:
+            kind = item.record.kind
+            if kind == Kind.REVERSAL:
                 self._reverse(found, item)
                 continue
             word: Word = item.claim
-            bound = self._bind(found, item, word)
-            if bound and item.record.kind == Kind.ATTEST and self._is_hers(word):
+            attest = kind == Kind.ATTEST
+            bound = self._bind(found, item, word, attest=attest)
+            if bound and attest and self._is_hers(word):
                 found.attested.setdefault(word.named[0], item.record.id)
         return found
 
-    def _bind(self, found: Bindings, item: Counted, word: Word) -> bool:
-        signer = item.record.author
-        hosts = item.record.kind == Kind.ATTEST and self._hosts(signer, word.named)
+    def _bind(
+        self, found: Bindings, item: Counted, word: Word, *, attest: bool
+    ) -> bool:
+        signer = item.record.header.author
+        hosts = attest and self._hosts(signer, word.named)
         if signer not in self._vouchers:
             self._vouchers[signer] = may_vouch(self.terms, signer)
         if not self._vouchers[signer] and not hosts:

@@ -161,7 +161,7 @@ class Counted:
 
     def act_time(self, late_ms: int) -> int:
         """When the act happened: clamp(time_max, witness time - late, it)."""
-        wt = self.witness_time
+        wt = self.order.witness_time
         return min(max(self.time_max, wt - late_ms), wt)
 
 

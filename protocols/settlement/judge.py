@@ -29,7 +29,9 @@ from protocols.terms import Act, Count, Flat, Limits, Once, Stage, Terms
 DAY_MS = 86_400_000
 
 
-WORDS = (Kind.OUTCOME, Kind.ATTEST)
+# Plain numbers, asked for every act: a member of an enum is slow to look up.
+WORDS = (int(Kind.OUTCOME), int(Kind.ATTEST))
+_SCAN, _JOIN, _OUTCOME = int(Kind.SCAN), int(Kind.JOIN), int(Kind.OUTCOME)
 
 
 class ActFacts(NamedTuple):
@@ -108,6 +110,7 @@ class Ledger:
 
 
 Test = Callable[[ActFacts, Stage], Reason | None]
+Note = Callable[[ActFacts, Person], None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,15 +126,15 @@ class Judge:
     bindings: Bindings
     erased: Mapping[RecordId, int]
     """Scan -> the round in which its erasure counted."""
-    forked: Callable[[Counted], bool]
-    """Whether a record's own shares are withheld."""
+    forks: Mapping[AuthorKey, list[tuple[int, int]]]
+    """Author -> (round listed, fork seq)."""
     ledger: Ledger
     taps: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)
     """Chip's tag -> (counter, witness time) of its counted taps."""
     _tests: dict[int, tuple[Test, ...]] = field(default_factory=dict, init=False)
     """Stage -> what `_tests_of` says."""
-    _needed: frozenset[int] = field(default=frozenset(), init=False)
-    """Stages that must come before another."""
+    _notes: dict[int, tuple[Note, ...]] = field(default_factory=dict, init=False)
+    """Stage -> what `_notes_of` says."""
     _earliest: dict[bytes, tuple[list[int], list[int]]] = field(
         default_factory=dict, init=False
     )
@@ -141,7 +144,7 @@ class Judge:
         """Look up once what is the same for every act."""
         stages = self.terms.stages
         self._tests = {i: self._tests_of(stage) for i, stage in enumerate(stages)}
-        self._needed = frozenset(a.stage for stage in stages for a in stage.after)
+        self._notes = {i: self._notes_of(i, stage) for i, stage in enumerate(stages)}
 
     def run(
         self, waiting: Iterable[Counted]
@@ -163,15 +166,12 @@ class Judge:
 
     def facts(self, item: Counted) -> ActFacts | None:
         """What is known of `item` as an act, or None if it is none."""
-        match item.record.header.kind:
-            case Kind.SCAN:
-                return self._scan(item)
-            case Kind.JOIN:
-                return self._join(item)
-            case Kind.OUTCOME | Kind.ATTEST:
-                return self._word(item)
-            case _:
-                return None
+        kind = item.record.header.kind
+        if kind in WORDS:
+            return self._word(item)
+        if kind == _SCAN:
+            return self._scan(item)
+        return self._join(item) if kind == _JOIN else None
 
     def _scan(self, item: Counted) -> ActFacts:
         row = self.rows[item.record.id]
@@ -251,7 +251,7 @@ class Judge:
         """Grade of an attest or outcome: 0, 5, or 7 past its refund window."""
         if item.record.id not in self.bindings.bound:
             return 0
-        if item.record.header.kind != Kind.OUTCOME or stage is None:
+        if item.record.header.kind != _OUTCOME or stage is None:
             return 5
         if amount and self.bindings.reversed.get(item.record.id, 0) >= amount:
             return 0
@@ -277,9 +277,8 @@ class Judge:
 
         Only the tests that acts of this stage can fail.
         """
-        limits, reward = self.terms.limits, stage.reward
+        limits, first = self.terms.limits, _first_of(stage) > 0
         scan, word = stage.act == Act.SCAN, stage.act in WORDS
-        first = reward is not None and isinstance(reward.rule, Flat)
         asked: tuple[tuple[bool, Test], ...] = (
             (stage.refund_ms > 0, self._mature),
             (scan, self._tag),
@@ -363,11 +362,8 @@ class Judge:
         keys = self._uses(act, stage)
         if any(key in self.ledger.used for key in keys):
             return Reason.ONCE
-        reward = stage.reward
-        if reward is not None and isinstance(reward.rule, Flat) and reward.rule.first:
-            taken = self.ledger.per_stage.get(act.stage_index, 0)
-            return Reason.ONCE if taken >= reward.rule.first else None
-        return None
+        taken = self.ledger.per_stage.get(act.stage_index, 0)
+        return Reason.ONCE if 0 < _first_of(stage) <= taken else None
 
     def _uses(self, act: ActFacts, stage: Stage) -> list[tuple[object, ...]]:
         """What an accepted act uses up; a one-time key always only once."""
@@ -451,55 +447,70 @@ class Judge:
             ledger.accounts.add(stage.reward, pool, person.root, host, withheld)
         ledger.budget_left -= pool
         ledger.grants[act.item.record.id] = grant
-        self._tally(act, stage, person)
+        for note in self._notes[act.stage_index]:
+            note(act, person)
 
     def _withheld(self, item: Counted, actor: Person) -> tuple[Why, ...]:
         """Which shares a fork of the act's feed costs: never a customer's."""
-        if not self.forked(item):
+        listed = self.forks.get(item.record.header.author)
+        if listed is None or not any(
+            item.round >= since and item.record.seq >= seq for since, seq in listed
+        ):
             return ()
         return tuple(Why) if item.record.author in actor.keys else (Why.HOST,)
 
-    def _tally(self, act: ActFacts, stage: Stage, person: Person) -> None:
-        """Note what the grant uses up, as far as a test will ask for it."""
-        ledger, limits, index = self.ledger, self.terms.limits, act.stage_index
-        if index in self._needed:
-            self._note_first(ledger.by_person, (person.root, index), act)
-            if person.inviter is not None:
-                self._note_first(ledger.by_inviter, (person.inviter.root, index), act)
-        if stage.once != Once.NEVER or act.row is not None:
-            ledger.used.update(self._uses(act, stage))
-        ledger.per_stage[index] = ledger.per_stage.get(index, 0) + 1
-        if limits.per_person_per_day:
-            day = (person.root, self._day(act.act_time))
-            ledger.days[day] = ledger.days.get(day, 0) + 1
-        if act.row is not None:
-            self._tally_scan(act, person)
-        elif stage.act == Act.OUTCOME:
-            self._tally_desk(act)
+    def _notes_of(self, index: int, stage: Stage) -> tuple[Note, ...]:
+        """What a grant of this stage uses up, as far as a test will ask for it."""
+        limits = self.terms.limits
+        needed = any(a.stage == index for one in self.terms.stages for a in one.after)
+        scan = stage.act == Act.SCAN
+        asked: tuple[tuple[bool, Note], ...] = (
+            (needed, self._note_first),
+            (scan or stage.once != Once.NEVER, self._note_uses),
+            (_first_of(stage) > 0, self._note_count),
+            (limits.per_person_per_day > 0, self._note_day),
+            (scan, self._note_window),
+            (scan and limits.place_interval_ms > 0, self._note_place),
+            (stage.act == Act.OUTCOME, self._note_desk),
+        )
+        return tuple(note for is_asked, note in asked if is_asked)
 
-    def _tally_scan(self, act: ActFacts, person: Person) -> None:
-        ledger, window = self.ledger, _window_key(act)
+    def _note_first(self, act: ActFacts, person: Person) -> None:
+        """Keep the smallest order key: a later round can grant an earlier act."""
+        ledger, mine, index = self.ledger, act.item.order, act.stage_index
+        key = (person.root, index)
+        ledger.by_person[key] = min(ledger.by_person.get(key, mine), mine)
+        if person.inviter is not None:
+            key = (person.inviter.root, index)
+            ledger.by_inviter[key] = min(ledger.by_inviter.get(key, mine), mine)
+
+    def _note_uses(self, act: ActFacts, _: Person) -> None:
+        assert act.stage is not None
+        self.ledger.used.update(self._uses(act, act.stage))
+
+    def _note_count(self, act: ActFacts, _: Person) -> None:
+        taken = self.ledger.per_stage.get(act.stage_index, 0)
+        self.ledger.per_stage[act.stage_index] = taken + 1
+
+    def _note_day(self, act: ActFacts, person: Person) -> None:
+        day = (person.root, self._day(act.act_time))
+        self.ledger.days[day] = self.ledger.days.get(day, 0) + 1
+
+    def _note_window(self, act: ActFacts, _: Person) -> None:
+        window = _window_key(act)
         if window is not None:
-            ledger.windows[window] = ledger.windows.get(window, 0) + 1
-        if self.terms.limits.place_interval_ms:
-            here = (act.act_time, _place(act))
-            insort(ledger.places.setdefault(person.root, []), here)
+            self.ledger.windows[window] = self.ledger.windows.get(window, 0) + 1
 
-    def _tally_desk(self, act: ActFacts) -> None:
+    def _note_place(self, act: ActFacts, person: Person) -> None:
+        here = (act.act_time, _place(act))
+        insort(self.ledger.places.setdefault(person.root, []), here)
+
+    def _note_desk(self, act: ActFacts, _: Person) -> None:
         party, desks = self.terms.party(act.item.record.author), self.ledger.desks
         if party is not None:
             for when in (self._day(act.act_time), None):
                 key = (party.keys[0], when)
                 desks[key] = desks.get(key, 0) + act.amount
-
-    @staticmethod
-    def _note_first(
-        firsts: dict[tuple[AuthorKey, int], OrderKey],
-        key: tuple[AuthorKey, int],
-        act: ActFacts,
-    ) -> None:
-        """Keep the smallest order key: a later round can grant an earlier act."""
-        firsts[key] = min(firsts.get(key, act.item.order), act.item.order)
 
     def _host(self, tag: KnownTag, actor: Person) -> AuthorKey | None:
         """The first key of the tag's host; None if the actor is the host."""
@@ -510,6 +521,12 @@ class Judge:
 
     def _day(self, time_ms: int) -> int:
         return (time_ms + self.terms.day_offset_min * 60_000) // DAY_MS
+
+
+def _first_of(stage: Stage) -> int:
+    """How many acts of a stage are paid; 0: all."""
+    rule = None if stage.reward is None else stage.reward.rule
+    return rule.first if isinstance(rule, Flat) else 0
 
 
 def _time(scan: tuple[int, str]) -> int:

@@ -145,7 +145,7 @@ class Accounts:
             if Why.BACK not in withheld:
                 self._direct[actor] = self._direct.get(actor, 0) + back
         chain = lanes(reward.rule, rest, self.limits.paid_levels)
-        if Why.CHAIN in withheld:
+        if withheld and Why.CHAIN in withheld:
             chain -= chain & LANE
         self._chains[actor] = self._chains.get(actor, 0) + chain
 

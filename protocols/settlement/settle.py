@@ -164,7 +164,7 @@ def _fold(
         rows=state.rows,
         bindings=binder.judge(),
         erased=_erasures(counted),
-        forked=lambda item: _is_withheld(state, item),
+        forks=state.forks,
         ledger=state.ledger,
         taps=state.taps,
     )
@@ -220,13 +220,6 @@ def _erasures(counted: CountedSet) -> dict[RecordId, int]:
         if target.record.author == item.record.author:
             found.setdefault(claim.record, item.round)
     return found
-
-
-def _is_withheld(state: _State, item: Counted) -> bool:
-    listed = state.forks.get(item.record.author)
-    return listed is not None and any(
-        item.round >= since and item.record.seq >= seq for since, seq in listed
-    )
 
 
 def _total(
