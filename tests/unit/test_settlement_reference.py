@@ -4,9 +4,29 @@ from __future__ import annotations
 
 import pytest
 
+from protocols.errors import ProtocolError
+from protocols.limits import INT_MAX
+from protocols.settlement.rules import LANE, LANE_BITS, lanes, share
+from protocols.terms import FairSplit, Flat, Halving
 from tests.differential import difference
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_random_campaign_settles_as_by_the_reference(seed):
     assert difference(seed) is None
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2, 3, 53, 60])
+@pytest.mark.parametrize("pool", [0, 1, 2, 3, 4_001, 2**40 + 1, INT_MAX - 1, INT_MAX])
+@pytest.mark.parametrize("rule", [Flat(first=0), Halving()])
+def test_lanes_hold_the_exact_shares_rounded_down(rule, pool, levels):
+    found = lanes(rule, pool, levels)
+    for distance in range(60):
+        part = share(rule, distance) if not levels or distance < levels else 0
+        assert found >> LANE_BITS * distance & LANE == int(pool * part)
+    assert found >> LANE_BITS * 60 == 0
+
+
+def test_a_rule_that_is_not_paid_has_no_lanes():
+    with pytest.raises(ProtocolError):
+        lanes(FairSplit(), 1_000, 0)
