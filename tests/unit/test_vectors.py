@@ -23,6 +23,7 @@ SPOKEN_ELSEWHERE = {
     Reason.FORK: "a store's",
     Reason.UNEXPECTED_FRAME: "a session's",
     Reason.TOO_MUCH: "a session's",
+    Reason.NO_ROOM: "a store's",
 }
 """Reasons that no bytes alone can show."""
 
