@@ -23,7 +23,7 @@ from tests.fuzz.targets import TARGETS
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "200"))
 
 ELSEWHERE = {
-    "codec.decode_known": "reads only what `decode` took: test_codec.py",
+    "codec.decode_known": "reads only what `decode` took before",
     "settlement.close.read_lists": "reads records: test_settlement_hostile.py",
     "settlement.rows.read_tags": "reads counted records: test_judging.py",
 }
