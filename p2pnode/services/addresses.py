@@ -72,6 +72,8 @@ def _host(address: str) -> IPv4Address | IPv6Address | None:
     if parts[0] or parts[1:2] not in (["ip4"], ["ip6"]):
         return None
     try:
-        return ip_address(parts[2])
+        host = ip_address(parts[2])
     except (ValueError, IndexError):
         return None
+    mapped = host.ipv4_mapped if isinstance(host, IPv6Address) else None
+    return mapped or host

@@ -31,7 +31,7 @@ PAUSE_S = 0.25
 def measure(share: float) -> list[Row]:
     """Copies, bytes and delay, in a small and in a large mesh."""
     rows: list[Row] = []
-    for nodes, count, size in ((20, 200, 1), (20, 100, 16), (100, 100, 1)):
+    for nodes, count, size in ((20, 100, 1), (20, 50, 16), (100, 40, 1)):
         rows += _rows(nodes, size, meshed(nodes, scaled(count, share), size))
     return rows
 

@@ -92,6 +92,7 @@ def test_cards_out_of_time_are_not_taken_from_others(age_ms: int) -> None:
         where(1, "224.0.0.1"),
         f"/ip6/::/tcp/1/p2p/{name(1)}",
         f"/ip6/::1/tcp/1/p2p/{name(1)}",
+        f"/ip6/::ffff:127.0.0.1/tcp/1/p2p/{name(1)}",
         where(2, "9.9.9.9"),
         "/ip4/9.9.9.9/tcp/4001",
         f"/ip4/9.9.9.9/p2p/{name(1)}/x",

@@ -21,6 +21,7 @@ SPOKEN_ELSEWHERE = {
     Reason.UNKNOWN_KIND: "reserved",
     Reason.UNKNOWN_SCOPE: "a store's",
     Reason.FORK: "a store's",
+    Reason.NO_ROOM: "a store's",
     Reason.UNEXPECTED_FRAME: "a session's",
     Reason.TOO_MUCH: "a session's",
     Reason.NO_ROOM: "a store's",
