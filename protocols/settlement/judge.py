@@ -109,8 +109,9 @@ class Ledger:
     """(merchant's first key, day or None for all) -> amount so far."""
 
 
-Test = Callable[[ActFacts, Stage], Reason | None]
-Note = Callable[[ActFacts, Person], None]
+# Functions, not methods of one judge, which would hold itself and all it read.
+Test = Callable[["Judge", ActFacts, Stage], Reason | None]
+Note = Callable[["Judge", ActFacts, Person], None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -267,7 +268,7 @@ class Judge:
         if stage is None or stage.act != act.item.record.header.kind:
             return Reason.UNKNOWN_STAGE
         for test in self._tests[act.stage_index]:
-            reason = test(act, stage)
+            reason = test(self, act, stage)
             if reason is not None:
                 return reason
         return None
@@ -280,18 +281,18 @@ class Judge:
         limits, first = self.terms.limits, _first_of(stage) > 0
         scan, word = stage.act == Act.SCAN, stage.act in WORDS
         asked: tuple[tuple[bool, Test], ...] = (
-            (stage.refund_ms > 0, self._mature),
-            (scan, self._tag),
-            (True, self._window),
-            (True, self._grade),
-            (word, self._bound),
-            (bool(stage.after), self._after),
-            (scan or first or stage.once != Once.NEVER, self._once),
-            (scan and stage.per_window > 0, self._per_window),
-            (scan and limits.place_interval_ms > 0, self._velocity),
-            (limits.per_person_per_day > 0, self._day_limit),
-            (stage.act == Act.OUTCOME, self._merchant_cap),
-            (True, self._budget),
+            (stage.refund_ms > 0, Judge._mature),
+            (scan, Judge._tag),
+            (True, Judge._window),
+            (True, Judge._grade),
+            (word, Judge._bound),
+            (bool(stage.after), Judge._after),
+            (scan or first or stage.once != Once.NEVER, Judge._once),
+            (scan and stage.per_window > 0, Judge._per_window),
+            (scan and limits.place_interval_ms > 0, Judge._velocity),
+            (limits.per_person_per_day > 0, Judge._day_limit),
+            (stage.act == Act.OUTCOME, Judge._merchant_cap),
+            (True, Judge._budget),
         )
         return tuple(test for is_asked, test in asked if is_asked)
 
@@ -448,7 +449,7 @@ class Judge:
         ledger.budget_left -= pool
         ledger.grants[act.item.record.id] = grant
         for note in self._notes[act.stage_index]:
-            note(act, person)
+            note(self, act, person)
 
     def _withheld(self, item: Counted, actor: Person) -> tuple[Why, ...]:
         """Which shares a fork of the act's feed costs: never a customer's."""
@@ -465,13 +466,13 @@ class Judge:
         needed = any(a.stage == index for one in self.terms.stages for a in one.after)
         scan = stage.act == Act.SCAN
         asked: tuple[tuple[bool, Note], ...] = (
-            (needed, self._note_first),
-            (scan or stage.once != Once.NEVER, self._note_uses),
-            (_first_of(stage) > 0, self._note_count),
-            (limits.per_person_per_day > 0, self._note_day),
-            (scan, self._note_window),
-            (scan and limits.place_interval_ms > 0, self._note_place),
-            (stage.act == Act.OUTCOME, self._note_desk),
+            (needed, Judge._note_first),
+            (scan or stage.once != Once.NEVER, Judge._note_uses),
+            (_first_of(stage) > 0, Judge._note_count),
+            (limits.per_person_per_day > 0, Judge._note_day),
+            (scan, Judge._note_window),
+            (scan and limits.place_interval_ms > 0, Judge._note_place),
+            (stage.act == Act.OUTCOME, Judge._note_desk),
         )
         return tuple(note for is_asked, note in asked if is_asked)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from protocols import join
@@ -64,3 +66,12 @@ def test_a_forged_invite_is_refused_however_often_it_is_settled():
     for _ in range(2):
         settled = settle(world.terms, [declared], evidence.lookup, evidence.checked)
         assert settled.admission.refused[key_of("eve").author] is Reason.BAD_INVITE
+
+
+def test_what_a_settlement_made_needs_no_collector_to_go():
+    world = balloon_world()
+    world.finish_round(1)
+    declared, evidence = world.settle(1).declared, world.evidence()
+    gc.collect()
+    settle(world.terms, [declared], evidence.lookup)
+    assert gc.collect() == 0
