@@ -13,22 +13,27 @@ import trio
 from p2pnode.identity import public_author
 from p2pnode.services.acts import Acts
 from p2pnode.services.closing import Books
-from p2pnode.services.feeds import Feeds
+from p2pnode.services.feeds import MISSING_MAX, Feeds
+from p2pnode.services.gauge import Gauge
 from p2pnode.services.library import Library
 from p2pnode.services.neighbours import Neighbours
+from p2pnode.services.peers import PEERS_MAX
 from p2pnode.services.witness import Witness
 from protocols.keys import Seed, SigningKey
 from protocols.text import author_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from p2pnode.identity import Identity
     from p2pnode.ports import Clock, Network, Rng, Store, Verifier
+    from p2pnode.services.neighbours import Manners
 
 
 class Node:
     """A node: its services, wired."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the world, one by one
         self,
         identity: Identity,
         *,
@@ -37,6 +42,7 @@ class Node:
         clock: Clock,
         rng: Rng,
         verifier: Verifier | None = None,
+        manners: Manners | None = None,
     ) -> None:
         self.identity = identity
         self.store = store
@@ -50,6 +56,7 @@ class Node:
             network,
             clock,
             rng,
+            manners,
             key=SigningKey(Seed(identity.transport_seed)),
         )
         self.books = Books(self.library, self.feeds, rng)
@@ -80,6 +87,13 @@ class Node:
             await self.store.doubted()
             await self.neighbours.leave()
             nursery.cancel_scope.cancel()
+
+    def gauges(self) -> Iterator[Gauge]:
+        """What waits in this node, each with its bound."""
+        asked = len(self.feeds.missing)
+        yield Gauge("records asked for by id", asked, MISSING_MAX)
+        yield Gauge("peers", len(self.neighbours.peers.all()), PEERS_MAX)
+        yield from self.neighbours.gauges()
 
     def reachable(self) -> tuple[str, ...]:
         """Addresses for an invite link: mine, then my neighbours'."""

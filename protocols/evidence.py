@@ -38,6 +38,16 @@ class WitnessView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """A witness lists a head of an author whose chain is not here."""
+
+    witness: AuthorKey
+    author: AuthorKey
+    record: RecordId
+    """The first that is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
     """What 2f+1 named finals support."""
 
@@ -46,6 +56,9 @@ class Cover:
     unknown: tuple[RecordId, ...]
     """Missing records of authors whom f+1 finals list: an honest witness has
     them. What only f list may exist nowhere, and nothing waits for it."""
+    lacks: tuple[Lack, ...]
+    """All that is missing, by witness and author: until it is here, nothing of
+    these authors is padded or misdated for certain."""
 
 
 def feed_up_to(last: RecordId, lookup: Lookup) -> list[Record]:
@@ -250,6 +263,11 @@ def cover(
         cut=tuple(entries),
         forks=forks_listed(terms, feeds),
         unknown=_missing(terms, views),
+        lacks=tuple(
+            Lack(witness=one.witness, author=author, record=one.unknown[author])
+            for one in views
+            for author in sorted(one.unknown)
+        ),
     )
 
 

@@ -17,6 +17,8 @@ import logging
 import random  # noqa: TID251 - the seed is the argument: nothing here is secret
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from math import inf
 from typing import Final
 
 import trio
@@ -33,6 +35,12 @@ from p2pnode.ports import (
 
 DIAL_SECONDS_MAX: Final = 10.0
 """How long a dial into a cut waits before it gives up."""
+
+LATE_SECONDS_MAX: Final = 4.0
+"""How late a stalled batch is."""
+
+Carry = Callable[[Sequence[bytes]], list[bytes]]
+"""What becomes of frames on the way, worse than any stream may treat them."""
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +60,9 @@ class Weather:
 
     reset: float = 0.0
     """A prefix of the batch arrives, then both ends are reset."""
+
+    stall: float = 0.0
+    """A batch, and all after it, comes up to 4 s later."""
 
     refuse: float = 0.0
     """A dial fails although the peer listens. (Per dial.)"""
@@ -79,6 +90,11 @@ class World:
         self._networks: dict[str, SimulatedNetwork] = {}
         self._cuts: dict[tuple[str, str], None] = {}
         self._sides: dict[str, int] = {}
+        self._alarms: list[tuple[Seconds, int, trio.lowlevel.ParkingLot]] = []
+        self._order = 0
+        self._ringer: trio.CancelScope | None = None
+        self.slow: dict[str, float] = {}
+        """How many times longer everything takes from and to a node."""
 
     def network(
         self, name: str, *, allow: Callable[[PeerId], bool] | None = None
@@ -129,9 +145,15 @@ class World:
         """The network of the node `name`, if there is one."""
         return self._networks.get(name)
 
-    def latency(self) -> Seconds:
-        """Draw how long a batch takes."""
-        return self._rng.uniform(self.weather.latency_s_min, self.weather.latency_s_max)
+    def latency(self, *names: str) -> Seconds:
+        """Draw how long a batch takes between nodes."""
+        weather = self.weather
+        seconds = self._rng.uniform(weather.latency_s_min, weather.latency_s_max)
+        if self.slow:
+            seconds *= max(self.slow.get(name, 1.0) for name in names)
+        if self.happens(weather.stall):
+            seconds += self._rng.uniform(0, LATE_SECONDS_MAX)
+        return seconds
 
     def happens(self, probability: float) -> bool:
         """Draw whether something with this probability happens."""
@@ -140,6 +162,35 @@ class World:
     def below(self, stop: int) -> int:
         """Draw an integer from 0 to `stop` - 1."""
         return self._rng.randrange(stop)
+
+    def alarm(self, at: Seconds, sleepers: trio.lowlevel.ParkingLot) -> None:
+        """Wake whoever is parked there at a time; `inf`: never.
+
+        One task for all is much cheaper than a deadline for each that waits.
+        """
+        if at == inf:
+            return
+        self._order += 1
+        heappush(self._alarms, (at, self._order, sleepers))
+        if self._ringer is None:
+            self._ringer = trio.CancelScope()
+            trio.lowlevel.spawn_system_task(self._ring)
+        self._ringer.deadline = min(self._ringer.deadline, at)
+
+    async def _ring(self) -> None:
+        while True:
+            next_at = self._alarms[0][0] if self._alarms else inf
+            with trio.CancelScope(deadline=next_at) as self._ringer:
+                await trio.sleep_forever()
+            while self._alarms and self._alarms[0][0] <= trio.current_time():
+                heappop(self._alarms)[2].unpark_all()
+
+    def later(self, seconds: Seconds) -> Seconds:
+        """The time in so many seconds, in whole hundredths.
+
+        What happens at the same time costs one turn of the scheduler, not many.
+        """
+        return round(trio.current_time() + seconds, 2)
 
     def note(self, event: str, end: End, detail: object = "") -> None:
         """Report what happened to a stream."""
@@ -166,6 +217,8 @@ class SimulatedNetwork(Network):
         self.allow = allow or (lambda _peer: True)
         self.accept: Callable[[Stream], Awaitable[None]] | None = None
         self.ends: dict[End, None] = {}
+        self.carry: Carry | None = None
+        """Applied to all that this node sends; None: a stream is a stream."""
         self._nursery: trio.Nursery | None = None
 
     @property
@@ -227,7 +280,7 @@ class SimulatedNetwork(Network):
         if there is None or there is self:
             await trio.lowlevel.checkpoint()
             raise Unreachable(why + "no such peer to dial")
-        await trio.sleep(3 * self.world.latency())
+        await trio.sleep(3 * self.world.latency(self.name, there.name))
         if self._is_cut_off(there):
             await trio.sleep(DIAL_SECONDS_MAX)
             raise Unreachable(f"{why}no answer within {DIAL_SECONDS_MAX:.0f} s")

@@ -50,7 +50,10 @@ class End(Stream):
         self._deaf = False
         """Whether a lost batch keeps all later ones from arriving here."""
         self._sending = trio.Lock()
-        self._wake = trio.Event()
+        self._waiting = trio.lowlevel.ParkingLot()
+        """Whoever waits for something to change here."""
+        self._room = trio.lowlevel.ParkingLot()
+        """Whoever waits for the other end to read."""
 
     def join(self, other: End) -> None:
         """Make two ends one stream."""
@@ -76,15 +79,19 @@ class End(Stream):
             ProtocolError: a frame is empty or too large; nothing was sent.
         """
         _check_sizes(frames)
-        async with self._sending:
+        try:
+            self._sending.acquire_nowait()
+        except trio.WouldBlock:
+            await self._sending.acquire()
+        whole = False
+        try:
             self._check()
-            whole = False
-            try:
-                await self._push_all(frames)
-                whole = True
-            finally:
-                if not whole:
-                    self.kill("a send was broken off")
+            await self._push_all(frames)
+            whole = True
+        finally:
+            self._sending.release()
+            if not whole:
+                self.kill("a send was broken off")
 
     async def receive(self) -> bytes:
         """Return the next frame that has arrived.
@@ -92,18 +99,23 @@ class End(Stream):
         Raises:
             StreamClosed: closed, reset or stalled.
         """
-        await trio.lowlevel.checkpoint()
+        waited = False
         while True:
             self._check()
             now = trio.current_time()
             held = self._world.is_cut(self.other.network.name, self.network.name)
             if self._inbox and not held and self._inbox[0][0] <= now:
-                return self._take()
+                if waited:
+                    return self._take()
+                await trio.lowlevel.checkpoint()
+                waited = True
+                continue
             if not self._inbox and not held and self._ends_at <= now:
                 self.kill("the peer closed the stream")
                 continue
             head = self._inbox[0][0] if self._inbox else self._ends_at
-            await self._wait(inf if held else head)
+            await self._wait(inf if held else head, self._waiting)
+            waited = True
 
     async def close(self) -> None:
         """Close at once; what was sent before may still arrive."""
@@ -119,7 +131,7 @@ class End(Stream):
             return
         self._world.note("reset", self, why)
         self._bury(why)
-        self.other.hear_reset(self._world.latency())
+        self.other.hear_reset(self._latency())
 
     def hear_end(self) -> None:
         """The other end closed: let the news arrive after what it sent."""
@@ -140,24 +152,26 @@ class End(Stream):
         if not self._stall_if_cut():
             self._stalls_at = inf
         if self.other._is_gone() and self._ends_at == inf:
-            self.hear_reset(self._world.latency())
+            self.hear_reset(self._latency())
         self._notify()
 
     async def _push_all(self, frames: Sequence[bytes]) -> None:
         """Put the frames into the other inbox, as the weather allows."""
         weather, other = self._world.weather, self.other
+        if self.network.carry is not None:
+            frames = self.network.carry(frames)
         lost = self._world.happens(weather.loss)
         reset = not lost and self._world.happens(weather.reset)
         count = self._world.below(len(frames) + 1) if lost or reset else len(frames)
         self._world.note("send", self, f"{count}/{len(frames)}")
-        at = max(other._arrived_at, trio.current_time() + self._world.latency())
+        at = max(other._arrived_at, self._world.later(self._latency()))
         for payload in frames[:count]:
             await self._wait_for_room(len(payload))
             other._put(at, payload)
         if lost:
             self._lose_the_rest()
         if reset:
-            other._die_at(at + self._world.latency(), "reset half-way")
+            other._die_at(at + self._latency(), "reset half-way")
             raise StreamClosed(f"the stream to {self.peer} was reset half-way")
         if other._is_gone() and self._ends_at == inf:
             self._stall()  # a reset that could not be heard: nobody acknowledges
@@ -178,7 +192,7 @@ class End(Stream):
         deadline = trio.current_time() + STALL_SECONDS_MAX
         unread = self.other._inbox_bytes
         while self.other._inbox_bytes + size > BUFFER_BYTES_MAX:
-            await self._wait(deadline)
+            await self._wait(deadline, self._room)
             self._check()
             if self.other._inbox_bytes < unread:
                 deadline = trio.current_time() + STALL_SECONDS_MAX
@@ -194,25 +208,29 @@ class End(Stream):
         self._arrived_at = at
         self._inbox.append((at, payload))
         self._inbox_bytes += len(payload)
-        self._notify()
+        if len(self._inbox) == 1:
+            self._world.alarm(at, self._waiting)
 
     def _take(self) -> bytes:
         _, payload = self._inbox.popleft()
         self._inbox_bytes -= len(payload)
-        self.other._notify()  # there is room again
+        self.other._room.unpark_all()
         return payload
 
-    def _arrival(self) -> Seconds:
-        return max(self._arrived_at, trio.current_time() + self._world.latency())
+    def _latency(self) -> Seconds:
+        return self._world.latency(self.network.name, self.other.network.name)
 
-    async def _wait(self, until: Seconds) -> None:
+    def _arrival(self) -> Seconds:
+        return max(self._arrived_at, self._world.later(self._latency()))
+
+    async def _wait(self, until: Seconds, where: trio.lowlevel.ParkingLot) -> None:
         """Wait for news, but not beyond `until` nor this end's own death."""
-        with trio.move_on_at(min(until, self._dies_at, self._stalls_at)):
-            await self._wake.wait()
+        self._world.alarm(min(until, self._dies_at, self._stalls_at), where)
+        await where.park()
 
     def _notify(self) -> None:
-        self._wake.set()
-        self._wake = trio.Event()
+        self._waiting.unpark_all()
+        self._room.unpark_all()
 
     def _stall_if_cut(self) -> bool:
         """Start the countdown if bytes are held back; return whether it is cut."""

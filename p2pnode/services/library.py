@@ -115,13 +115,13 @@ class Library:
 
     async def _remember(self, entry: Entry) -> None:
         campaign = entry.campaign
-        self._entries[campaign] = entry
         if entry.person_index is not None:
             key = self.identity.person_key(campaign, entry.person_index)
             self._feeds.own(key.author)
         for scope in (campaign, witness_scope(campaign)):
             self._watched[scope] = campaign
             await self._feeds.follow(scope)
+        self._entries[campaign] = entry  # last: a full disk may stop it half-way
 
     async def room(self, scope: Scope) -> Room | None:
         """How much of a followed campaign is kept; None until its terms came."""

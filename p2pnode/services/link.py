@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from p2pnode.ports import StoreDamaged, StoreFull, StoreInDoubt, StreamClosed
+from p2pnode.services.gauge import Gauge
 from p2pnode.services.outbox import Outbox
 from protocols.effects import (
     Answered,
@@ -131,6 +132,10 @@ class Link:
         if not change.records and not change.forks:
             return
         self._out.news(change.records, change.forks)
+
+    def gauges(self) -> tuple[Gauge, ...]:
+        """What waits here because of the peer."""
+        return self._out.gauges()
 
     def reconcile(self) -> None:
         """Compare all shared scopes again."""

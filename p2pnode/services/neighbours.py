@@ -23,6 +23,7 @@ from p2pnode.ports import (
     Unreachable,
 )
 from p2pnode.services.addresses import is_loopback, peer_of, prefix_of, shown
+from p2pnode.services.gauge import Gauge
 from p2pnode.services.link import Link
 from p2pnode.services.overdue import Overdue
 from p2pnode.services.peers import ANCHORS, PEERS_MAX, Peer, PeerTable
@@ -33,6 +34,8 @@ from protocols.peer_card import sign_card
 from protocols.wire import Bye, Card, Goodbye, encode_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from p2pnode.ports import Clock, Network, PeerId, Rng, Store, Stream
     from p2pnode.services.feeds import Change, Feeds
     from protocols.effects import PeerCards, Told
@@ -220,6 +223,13 @@ class Neighbours:
     def listing(self) -> list[dict[str, Any]]:
         """Every known peer, for the API, by id."""
         return [self._entry(peer) for peer in self.peers.all()]
+
+    def gauges(self) -> Iterator[Gauge]:
+        """What waits here because of peers."""
+        yield Gauge("links", len(self._links), self._manners.links_max)
+        yield Gauge("dials", len(self._dialling), self._manners.outbound_max + 1)
+        for link in self._links.values():
+            yield from link.gauges()
 
     def reconcile(self) -> None:
         """Compare all neighbours now."""

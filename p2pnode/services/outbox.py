@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from p2pnode.ports import StoreDamaged
+from p2pnode.services.gauge import Gauge
 from protocols.effects import Serve, ServeIds
 from protocols.limits import BATCH_MAX, CREDIT_STEP, WANT_IDS_MAX, WANTS_OPEN_MAX
 
@@ -83,6 +84,16 @@ class Outbox:
         self._wake = trio.Event()
         self._nap = trio.CancelScope()
         """The writer's wait for something to do."""
+
+    def gauges(self) -> tuple[Gauge, ...]:
+        """What waits here because of the peer."""
+        news = len(self._records) + len(self._proofs)
+        return (
+            Gauge("bytes of answers", self._answers_size, ANSWERS_MAX),
+            Gauge("ranges to serve", len(self._ranges), 2 * WANTS_OPEN_MAX),
+            Gauge("records to serve by id", len(self._ids), IDS_MAX),
+            Gauge("new records for a busy writer", news, LAG_RECORDS_MAX),
+        )
 
     def answer(self, frames: Sequence[bytes]) -> None:
         """Send frames before anything else."""

@@ -103,6 +103,11 @@ class MemoryStore(Store):
             held=dict(self._held), forks=dict(self._forks), state=dict(self._state)
         )
 
+    def peek(self, record_id: RecordId) -> Record | None:
+        """A record as it lies here: for checkers, whom no fault hinders."""
+        held = self._held.get(record_id)
+        return None if held is None else held.record
+
     def reopen(self) -> None:
         """What a restarted node does first; the hooks stay."""
         self._closed = False
@@ -242,8 +247,11 @@ class MemoryStore(Store):
         if not branch:
             self._check_places(records)
         for record in records:
-            held = self._held.get(record.id, _Held(record=record, branch=branch))
-            held = held.taking(record, branch=branch)
+            held = self._held.get(record.id)
+            if held is None:
+                held = _Held(record=record, branch=branch)
+            else:
+                held = held.taking(record, branch=branch)
             self._held[record.id] = held
             places = self._feeds.setdefault((record.scope, record.author), {})
             if not held.branch:

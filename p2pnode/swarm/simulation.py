@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from protocols.record import Record
 
-NETWORK: Final = network_id("simulation")
+NETWORK_NAME: Final = "simulation"
+NETWORK: Final = network_id(NETWORK_NAME)
 EPOCH_MS: Final = 1_800_000_000_000
 
 
@@ -195,12 +196,12 @@ def simulate(
             nursery.cancel_scope.cancel()
         return village.trace
 
-    with _scheduler_seeded(seed):
+    with scheduler_seeded(seed):
         return trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 @contextmanager
-def _scheduler_seeded(seed: int) -> Iterator[None]:
+def scheduler_seeded(seed: int) -> Iterator[None]:
     """Make trio run its tasks in the same order each time: a private switch."""
     before = vars(trio_run).copy()
     seeded = random.Random(seed)  # noqa: S311 - simulation

@@ -263,7 +263,9 @@ def judge_cut(
     """The second question: is the last cut what its named finals support?
 
     With records missing only what is omitted is proven: more evidence can add
-    to what the finals support and never take away.
+    to what the finals support and never take away. An author whom one final
+    alone lists with a chain that is not here delays a verdict on her entry only
+    where it is not what is supported so far.
     """
     declared = rounds[-1]
     before = heads_of(rounds[:-1])
@@ -275,13 +277,20 @@ def judge_cut(
         return Verdict.INCOMPLETE, (), error.missing
     except ProtocolError as error:
         return Verdict.WRONG, (), (error.detail.encode(),)
-    findings = _compare(declared, supported)
-    if supported.unknown:
-        findings = tuple(f for f in findings if f.kind in {"omitted", "fork"})
+    lacking = {lack.author: lack.record for lack in supported.lacks}
+    found = _compare(declared, supported)
+    open_ = [
+        finding
+        for finding in found
+        if finding.kind in {"padded", "misdated"}
+        and (supported.unknown or finding.author in lacking)
+    ]
+    findings = tuple(finding for finding in found if finding not in open_)
+    named = {lacking[one.author] for one in open_ if one.author in lacking}
+    missing = tuple(sorted({*supported.unknown, *named}))
     if findings:
-        return Verdict.WRONG, findings, supported.unknown
-    verdict = Verdict.INCOMPLETE if supported.unknown else Verdict.OK
-    return verdict, (), supported.unknown
+        return Verdict.WRONG, findings, missing
+    return Verdict.INCOMPLETE if missing else Verdict.OK, (), missing
 
 
 def _compare(declared: Declared, supported: Cover) -> tuple[CutFinding, ...]:
@@ -353,14 +362,19 @@ def _final_of(
 def declare(
     terms: Terms, number: int, before: Sequence[Declared], evidence: Evidence
 ) -> Closing:
-    """Settle round `number` over the first 2f+1 finals at hand.
+    """Settle round `number` over the first 2f+1 finals whose heads are all here.
+
+    A final that lists what is not here cannot be named: if it exists after all,
+    it would prove the cut wrong. Honest ones list only what they hold and
+    serve, so 2f+1 can be named in the end whatever the others list.
 
     This is what an honest sponsor closes with, and what anybody can show as
     "unclosed: what the evidence says" when the sponsor does not close.
 
     Raises:
         Incomplete: fewer than 2f+1 finals (missing: the silent witnesses'
-            keys), or records that the finals name are not here.
+            keys), or records that finals list are not here, and without
+            those finals there are fewer than 2f+1.
         ProtocolError: WRONG_CUT.
     """
     finals = finals_at_hand(terms, number, evidence)
@@ -368,11 +382,17 @@ def declare(
         heard = {final.author for final in finals}
         silent = [w.key for w in terms.witnesses if w.key not in heard]
         raise Incomplete(silent)
-    named = tuple(sorted(final.id for final in finals[: terms.quorum]))
-    found = cover(terms, number, named, evidence.lookup, heads_of(before))
-    missing = [one for one in found.unknown if evidence.lookup(one) is None]
-    if missing:
-        raise Incomplete(missing)
+    missing: set[bytes] = set()
+    while True:
+        named = tuple(sorted(final.id for final in finals[: terms.quorum]))
+        found = cover(terms, number, named, evidence.lookup, heads_of(before))
+        if not found.lacks:
+            break
+        missing.update(lack.record for lack in found.lacks)
+        lacking = {lack.witness for lack in found.lacks}
+        finals = [final for final in finals if final.author not in lacking]
+        if len(finals) < terms.quorum:
+            raise Incomplete(sorted(missing))
     declared = Declared(round=number, finals=named, cut=found.cut, forks=found.forks)
     settlement = settle(terms, [*before, declared], evidence.lookup, evidence.checked)
     return Closing(declared=declared, settlement=settlement)

@@ -172,7 +172,7 @@ function branchOf(by, seq, id, before, ours, lacks) {
   return !before || same(at, before.id) ? found : null;
 }
 
-/** The cut and forks that the named finals support: {cut, forks, unknown}. */
+/** The cut and forks that the named finals support: {cut, forks, unknown, lacks}. */
 export function cover(terms, campaign, number, finals, lookup, heads) {
   const f = (terms.witnesses.length - 1) / 3;
   if (!(number >= 1 && number <= terms.rounds.length)) throw wrongCut("no such round");
@@ -199,7 +199,7 @@ export function cover(terms, campaign, number, finals, lookup, heads) {
   const cut = [...counts.keys()].sort()
     .map((by) => entryOf(by, counts.get(by), heads.get(by) ?? null, ours))
     .filter(Boolean);
-  return { cut, forks: forksListed(terms, campaign, feeds), unknown: vouched(views, f) };
+  return { cut, forks: forksListed(terms, campaign, feeds), unknown: vouched(views, f), lacks: new Map(views.flatMap((one) => [...one.unknown])) };
 }
 
 function checkFinals(terms, campaign, number, finals, feeds, f) {
@@ -278,9 +278,14 @@ export function judgeCut(terms, campaign, declared, lookup) {
     return { verdict: lost ? "incomplete" : "wrong", reason: error.reason, findings: [], missing: error.missing ?? [] };
   }
   let findings = [...compare(last.cut, supported.cut, wire.cut, kindOf), ...compare(last.forks, supported.forks, wire.forks, () => "fork")];
-  if (supported.unknown.length) findings = findings.filter((one) => one.kind === "omitted" || one.kind === "fork");
-  const verdict = findings.length ? "wrong" : supported.unknown.length ? "incomplete" : "ok";
-  return { verdict, reason: null, findings, missing: supported.unknown };
+  const { unknown, lacks } = supported;
+  const isOpen = (one) =>
+    (one.kind === "padded" || one.kind === "misdated") && (unknown.length > 0 || lacks.has(one.author));
+  const named = findings.filter((one) => isOpen(one) && lacks.has(one.author)).map((one) => lacks.get(one.author));
+  const missing = [...new Set([...unknown, ...named])].sort();
+  findings = findings.filter((one) => !isOpen(one));
+  const verdict = findings.length ? "wrong" : missing.length ? "incomplete" : "ok";
+  return { verdict, reason: null, findings, missing };
 }
 
 function kindOf(said, own) {

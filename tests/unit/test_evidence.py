@@ -14,7 +14,13 @@ from protocols.keys import RecordId, witness_scope
 from protocols.record import without_parts
 from protocols.settlement import verify
 from protocols.settlement.cut import Incomplete
-from protocols.settlement.verify import Evidence, Verdict, finals_at_hand, judge_cut
+from protocols.settlement.verify import (
+    Evidence,
+    Verdict,
+    declare,
+    finals_at_hand,
+    judge_cut,
+)
 from tests.worlds import MINUTE, OPENS, World, key_of, salt_of
 
 DAVE = key_of("dave").author
@@ -295,6 +301,49 @@ def test_a_head_that_exists_nowhere_does_not_keep_a_verdict_waiting():
     assert supported(world, finals=named).unknown == ()
     verdict, _, _ = judge_cut(world.terms, [world.settle(1).declared], world.evidence())
     assert verdict is Verdict.OK
+
+
+def test_a_sponsor_names_no_final_that_lists_what_is_not_here():
+    """What turned up later would prove its cut wrong, though it is honest."""
+    world = small_world()
+    scan = world.scan("dave", 0)
+    below = world.heads[world.scope, DAVE]
+    other = world.fork("dave", Kind.SCAN, replace(scan.claim(), salt=b"x" * 16))
+    world.heads[world.scope, DAVE] = below
+    seen(world, 0, [(DAVE, other.seq, other.id)])
+    world.now += 60_000
+    world.finish_round(1, only=[1, 2, 3])
+    (final,) = world.see(only=[0], final=1, heads={})
+    kept = Evidence(r for r in world.records if r.id != other.id)
+    declared = declare(world.terms, 1, [], kept).declared
+    assert final.id not in declared.finals
+    for evidence in (kept, world.evidence()):
+        verdict, _, _ = judge_cut(world.terms, [declared], evidence)
+        assert verdict is Verdict.OK
+    three = Evidence(
+        r for r in kept.by_id.values() if r.author != world.witness_keys[3].author
+    )
+    with pytest.raises(Incomplete) as error:
+        declare(world.terms, 1, [], three)
+    assert error.value.missing == (other.id,)
+
+
+def test_no_misdating_is_proven_while_a_chain_of_hers_is_missing():
+    world = small_world()
+    scan = world.scan("dave", 0)
+    below = world.heads[world.scope, DAVE]
+    other = world.fork("dave", Kind.SCAN, replace(scan.claim(), salt=b"x" * 16))
+    world.heads[world.scope, DAVE] = below
+    seen(world, 0, [(DAVE, other.seq, other.id)])
+    world.now += 60_000
+    world.see(only=[1])
+    world.now += 60_000
+    world.finish_round(1, only=[2])
+    world.see(only=[0, 1], final=1, heads={})
+    declared = declare(world.terms, 1, [], world.evidence()).declared
+    kept = Evidence(r for r in world.records if r.id != other.id)
+    verdict, findings, missing = judge_cut(world.terms, [declared], kept)
+    assert (verdict, findings, missing) == (Verdict.INCOMPLETE, (), (other.id,))
 
 
 def test_an_omission_is_proven_though_other_records_are_missing():

@@ -1,0 +1,107 @@
+"""`p2pnode sim`: whole nodes tortured in a simulated world, one seed at a time."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from cli import frame, output
+from cli.i18n import _
+
+if TYPE_CHECKING:
+    from p2pnode.swarm.torture.run import Report
+
+NODES_MIN: Final = 8
+NODES: Final = 40
+
+
+@frame.command(
+    "sim",
+    _("Run a seeded simulation."),
+    example="p2pnode sim --seed 7 --nodes 40\n"
+    "p2pnode sim --seed 1 --seeds 1000 --nodes 40 --jobs 2",
+)
+@click.option("--seed", default=1, show_default=True, help=_("The first seed."))
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help=_("How many seeds, one after another."),
+)
+@click.option(
+    "--nodes",
+    type=click.IntRange(NODES_MIN, 400),
+    default=NODES,
+    show_default=True,
+    help=_("Nodes in the simulated world."),
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help=_("Seeds that run at once, each in a process of its own."),
+)
+def command(seed: int, seeds: int, nodes: int, jobs: int, *, as_json: bool) -> None:
+    """Run seeds, say of each whether all invariants held; 1 if one did not."""
+    failed: list[Report] = []
+    with closing(_reports(range(seed, seed + seeds), nodes, jobs)) as reports:
+        for report in reports:
+            if as_json:
+                output.document("sim", _body(report))
+            else:
+                _say(report)
+            output.finish()
+            if not report.held:
+                failed.append(report)
+    if not as_json and seeds > 1:
+        output.say(
+            _("{held} of {count} seeds held.").format(
+                held=seeds - len(failed), count=seeds
+            )
+        )
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _reports(seeds: range, nodes: int, jobs: int) -> Generator[Report]:
+    """Run the seeds, in order, in as many processes as wanted."""
+    from p2pnode.swarm.torture.run import run_seed
+
+    run = functools.partial(run_seed, nodes=nodes)
+    if jobs == 1:
+        yield from map(run, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(min(jobs, len(seeds))) as pool:
+        yield from pool.imap(run, seeds)
+
+
+def _body(report: Report) -> dict[str, object]:
+    return {**asdict(report), "held": report.held, "command": report.command}
+
+
+def _say(report: Report) -> None:
+    line = _("Seed {seed}: {verdict}, {nodes} nodes, {time} s, trace {digest}").format(
+        seed=report.seed,
+        verdict=_("held")
+        if report.held
+        else _("{checker} BROKEN").format(checker=report.checker),
+        nodes=report.nodes,
+        time=report.virtual_s,
+        digest=report.digest[:16],
+    )
+    output.say(line, colour="" if report.held else "red")
+    if report.held:
+        return
+    output.say(_("The last that happened:"))
+    output.say(*(f"  {one}" for one in report.trace))
+    output.say(_("Expected: {text}").format(text=report.expected))
+    output.say(_("Found: {text}").format(text=report.found))
+    output.say(_("To run it again: {command}").format(command=report.command))

@@ -1,0 +1,177 @@
+"""What must hold of the money: I2, I3, and what witnesses must have covered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p2pnode.swarm.torture.play import BUY, FIND, FOUND, PERCENT_BP
+from protocols.claims import Kind
+from protocols.keys import witness_scope
+from protocols.settlement.money import Why
+from protocols.settlement.verify import Verdict, declared_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from p2pnode.services.closing import Verified
+    from p2pnode.services.library import View
+    from p2pnode.swarm.torture.checks import Checks
+    from protocols.keys import AuthorKey, RecordId
+    from protocols.record import Record
+    from protocols.settlement.cut import Declared
+    from protocols.settlement.judge import Grant
+    from protocols.settlement.settle import Settlement
+    from protocols.settlement.verify import CloseReport
+
+BACK_BP = 1_000
+BP = 10_000
+
+
+def digest(found: Verified) -> tuple[object, ...]:
+    """Everything that nodes with the same evidence must say alike."""
+    return tuple(
+        (
+            report.close.id,
+            report.statement,
+            report.cut,
+            report.settlement.statement_root if report.settlement else None,
+            report.settlement.rows_root if report.settlement else None,
+            report.settlement.lines if report.settlement else None,
+        )
+        for report in found.reports
+    )
+
+
+def check_verified(checks: Checks, name: str, found: Verified) -> None:
+    """I2: an honest sponsor's closes are right for everybody."""
+    for report in found.reports:
+        if report.statement is not Verdict.OK or report.cut is not Verdict.OK:
+            checks.breach(
+                "I2",
+                f"round {report.claim.round} to verify at {name}",
+                f"{report.statement}, cut {report.cut}: {report.reason}"
+                f" {report.detail} {report.findings[:1]}",
+            )
+
+
+def check_sums(checks: Checks, view: View, reports: Sequence[CloseReport]) -> None:
+    """I3: every share is what the rule says, and not a fen is lost or made."""
+    for report in reports:
+        settlement = report.settlement
+        if settlement is None:
+            continue
+        payees = [line.payee for line in settlement.lines]
+        if payees != sorted(payees):
+            checks.breach("I2", "lines in the order of their payees", "another order")
+        declared = declared_chain(view.terms, report.close, view.evidence)
+        met = all(settlement.conditions)
+        pools = sum(grant.pool for grant in settlement.grants) if met else 0
+        kept = settlement.residue + settlement.earned
+        _equal(checks, "earned and residue", kept, pools)
+        whole = kept + settlement.unspent
+        _equal(checks, "earned, residue and unspent", whole, view.terms.budget)
+        for grant in settlement.grants:
+            _check_grant(checks, grant)
+        _check_lines(checks, settlement, declared, met=met)
+
+
+def _check_grant(checks: Checks, grant: Grant) -> None:
+    """The shares of one act, worked out by halving over and over."""
+    if grant.act.stage_index == FIND:
+        pool, back = FOUND, 0
+    else:
+        assert grant.act.stage_index == BUY
+        pool = grant.act.amount * PERCENT_BP // BP
+        back = grant.pool * BACK_BP // BP
+    if not 0 <= grant.pool <= pool:
+        checks.breach("I3", f"a pool of at most {pool}", str(grant.pool))
+    person = grant.act.person
+    assert person is not None
+    shared = grant.pool - back
+    chain = enumerate(person.chain()[::-1])
+    wanted = sorted((m.root, shared >> n + 1) for n, m in chain if shared >> n + 1)
+    got = sorted((s.payee, s.amount) for s in grant.shares if s.why is Why.CHAIN)
+    if got != wanted:
+        amounts = [amount for _, amount in got]
+        checks.breach("I3", f"shares {[a for _, a in wanted]}", f"{amounts}")
+    _equal(
+        checks,
+        "what comes back",
+        sum(s.amount for s in grant.shares if s.why is Why.BACK),
+        back,
+    )
+
+
+def _check_lines(
+    checks: Checks, settlement: Settlement, declared: Sequence[Declared], *, met: bool
+) -> None:
+    """The lines of all closes pay out the shares that are not withheld."""
+    shares = [s for grant in settlement.grants for s in grant.shares if met]
+    _equal(
+        checks,
+        "earned",
+        settlement.earned,
+        sum(share.amount for share in shares if not share.withheld),
+    )
+    before = sum(line.amount for one in declared[:-1] for line in one.lines)
+    paid = before + sum(line.amount for line in settlement.lines)
+    due = settlement.earned + (settlement.residue if settlement.last else 0)
+    _equal(checks, "paid by all closes", paid, due)
+
+
+def _equal(checks: Checks, what: str, found: int, wanted: int) -> None:
+    if found != wanted:
+        checks.breach("I3", f"{what}: {wanted}", str(found))
+
+
+def check_cover(
+    checks: Checks, view: View, closes: Sequence[CloseReport], records: Sequence[Record]
+) -> None:
+    """I5: each record under a cut is covered by f+1 of the named witnesses.
+
+    As the rule says it, without the code of settlement: a witness covers a
+    record if it listed the record or a descendant, and all that it listed of
+    that author before stands on the same branch.
+    """
+    by_id = {record.id: record for record in records}
+    scope = witness_scope(view.campaign)
+    for report in closes:
+        covers = []
+        for final in report.claim.finals:
+            author = by_id[final].author
+            feed = [r for r in records if (r.scope, r.author) == (scope, author)]
+            feed.sort(key=lambda record: record.seq)
+            covers.append(_covered(feed[: by_id[final].seq + 1], by_id))
+        for entry in declared_chain(view.terms, report.close, view.evidence)[-1].cut:
+            count = sum(entry.id in cover for cover in covers)
+            if count <= view.terms.faults:
+                found = f"{count} for seq {entry.seq} of {entry.author.hex()[:8]}"
+                checks.breach("I5", f"{view.terms.faults + 1} witnesses", found)
+
+
+def _covered(
+    feed: Sequence[Record], by_id: dict[RecordId, Record]
+) -> dict[RecordId, None]:
+    """What one witness's feed covers."""
+    found: dict[RecordId, None] = {}
+    listed: dict[AuthorKey, list[RecordId]] = {}
+    for record in feed:
+        if record.kind != Kind.SEEN:
+            continue
+        for author, _, head in record.claim().heads:
+            line = _line(head, by_id)
+            before = listed.setdefault(author, [])
+            if all(one in line or head in _line(one, by_id) for one in before):
+                found.update(line)
+            before.append(head)
+    return found
+
+
+def _line(head: RecordId, by_id: dict[RecordId, Record]) -> dict[RecordId, None]:
+    """A record and all before it, as far as they are here."""
+    found: dict[RecordId, None] = {}
+    record = by_id.get(head)
+    while record is not None:
+        found[record.id] = None
+        record = by_id.get(record.header.backlink)
+    return found

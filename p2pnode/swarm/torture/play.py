@@ -1,0 +1,442 @@
+"""The play: a campaign from its terms to what everybody is paid.
+
+All act through their own nodes, as people do, and try again when a node is down
+or lacks something. What the plan has in store happens meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from p2pnode.failures import Failure
+from p2pnode.services.feeds import Draft
+from p2pnode.swarm.simulation import EPOCH_MS, NETWORK
+from p2pnode.swarm.torture import liars
+from p2pnode.swarm.torture.town import STREET, Down, Town
+from protocols.claims import Announce, Kind
+from protocols.keys import AuthorKey, Scope
+from protocols.tags.code import About, TagCode, make_batch, make_serial, read_code
+from protocols.tags.entry import group_root
+from protocols.terms import (
+    Act,
+    Caps,
+    Condition,
+    Count,
+    Group,
+    Halving,
+    Limits,
+    Line,
+    Once,
+    Party,
+    Residue,
+    Reward,
+    Role,
+    Round,
+    Stage,
+    Terms,
+    Witness,
+)
+from protocols.text import campaign_text
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from p2pnode.node import Node
+    from p2pnode.services.library import View
+    from p2pnode.swarm.torture.plan import Event
+    from protocols.invite_link import InviteLink
+
+ROUND_S: Final = 40
+ROUNDS: Final = 12
+SEEN_S: Final = 12
+FOUND: Final = 333_333
+"""The pool of a balloon: no half of it is even."""
+PERCENT_BP: Final = 777
+FIND, BUY = 0, 1
+"""The stages, by index."""
+
+RAIN_S: Final = 6.0
+"""When the weather turns bad: the terms are out by then."""
+
+ACTS_S: Final = 200.0
+"""How long after the calm everybody must have done what she wanted."""
+
+PURCHASE_S: Final = 60.0
+"""How long shop and buyer stand at the till."""
+
+CLOSE_S: Final = 200.0
+"""How long after that the sponsor must have closed."""
+
+INVITE_EXPIRED: Final = "invite-expired"
+"""What a node says to its owner whose clock is ten years ahead."""
+
+
+@dataclass(slots=True)
+class Campaign:
+    """What the town plays, once it is published."""
+
+    id: Scope | None = None
+    codes: list[TagCode] = field(default_factory=list)
+    """Those that were not handed out yet."""
+    busy: int = 0
+    """How many still have something to do."""
+
+
+class Play:
+    """Everybody's part in one campaign.
+
+    Args:
+        town: where it is played.
+        published: told the campaign's id before others act in it.
+    """
+
+    def __init__(self, town: Town, published: Callable[[Scope], None]) -> None:
+        self.town = town
+        self._published = published
+        self.campaign = Campaign()
+        self._outside: dict[str, None] = {}
+        """Who cannot join and only watches, because of her clock."""
+
+    async def run(self) -> bool:
+        """Play until the sponsor has closed; False if somebody could not act."""
+        town, plan = self.town, self.town.plan
+        await self._open()
+        await trio.sleep_until(plan.calm_s)
+        town.settle_down()
+        town.note("calm")
+        with trio.move_on_after(ACTS_S):
+            while self.campaign.busy:  # noqa: ASYNC110 - time is virtual
+                await trio.sleep(1)
+        if self.campaign.busy:
+            return False
+        town.note("all is done")
+        return await town.until(self._close, CLOSE_S)
+
+    async def _open(self) -> None:
+        """Have all but the late born, the terms published, and everybody begin."""
+        town, plan = self.town, self.town.plan
+        born: list[str] = []
+        for name in plan.everybody:
+            if name not in (*plan.late, *plan.forgers):
+                friends = town.rng.sample(born, min(2, len(born)))
+                town.born(name, *born[-1:], *friends)
+                born.append(name)
+        await self._publish()
+        town.nursery.start_soon(self._fates)
+        for name in (*plan.witnesses, plan.charity):
+            self._begin(self._follow, name)
+        for name in plan.people:
+            self._begin(self._resident, name)
+        for number in range(plan.purchases):
+            self._begin(self._purchase, number)
+        for name in plan.bulk:
+            self._begin(self._announce, name)
+        self._begin(self._lie)
+
+    async def view(self, name: str) -> View:
+        """What a node holds of the campaign.
+
+        Raises:
+            Failure: it does not follow it, or has not its terms yet.
+        """
+        assert self.campaign.id is not None
+        library = self.town.node(name).library
+        entry = library.find(campaign_text(self.campaign.id))
+        return await library.view(entry.campaign)
+
+    # What happens to the world.
+
+    async def _fates(self) -> None:
+        """Let the plan's events happen, each at its time."""
+        town, plan = self.town, self.town.plan
+        await trio.sleep_until(RAIN_S)
+        town.world.weather, town.world.slow = plan.weather, plan.slow
+        for name in plan.gone:
+            town.nursery.start_soon(self._leave, name)
+        if plan.silent_witness is not None:
+            town.nursery.start_soon(self._leave, plan.silent_witness)
+        for event in plan.events:
+            await trio.sleep_until(event.at_s)
+            if not town.calm:
+                self._happen(event)
+
+    def _happen(self, event: Event) -> None:
+        town = self.town
+        if event.what == "cut":
+            town.world.cut(*event.names)
+        elif event.what == "part":
+            town.world.partition([event.names])
+        elif event.what == "heal":
+            town.world.heal()
+        elif event.names[0] in town.homes:
+            home = town.homes[event.names[0]]
+            if event.what == "jump":
+                home.clock.skew_ms += round(1000 * event.amount)
+            else:
+                home.away_s = event.amount
+                home.crash("struck")
+
+    async def _leave(self, name: str) -> None:
+        """Let a node go for ever."""
+        await trio.sleep_until(self.town.plan.gone.get(name, RAIN_S + 10))
+        if name in self.town.homes:
+            self.town.homes[name].leave()
+
+    # What people do.
+
+    def _begin(self, part: Callable[..., Awaitable[None]], *args: object) -> None:
+        async def played() -> None:
+            await part(*args)
+            self.campaign.busy -= 1
+
+        self.campaign.busy += 1
+        self.town.nursery.start_soon(played)
+
+    async def _try(self, name: str, act: Callable[[Node], Awaitable[object]]) -> bool:
+        """Have a node do something, again and again; False: it never will.
+
+        Who did it already, or left for ever, is done.
+        """
+        home = self.town.homes[name]
+
+        async def once() -> bool:
+            if home.is_gone:
+                return True
+            try:
+                await act(self.town.node(name))
+            except Failure as failure:
+                if failure.reason == INVITE_EXPIRED:
+                    self._outside[name] = None
+                elif not failure.reason.startswith("already-"):
+                    raise
+            return True
+
+        return await self.town.until(once) and not home.is_gone
+
+    async def _publish(self) -> None:
+        """Have the sponsor make tags and publish terms that name them."""
+        plan = self.town.plan
+        key = self.town.homes[plan.sponsor].identity.author_key
+        assert key is not None
+        numbers = range(plan.balloons)
+        secrets = [[sha256(f"{plan.seed} {n}".encode()).digest()[:16]] for n in numbers]
+        labels = [f"balloon {n + 1}" for n in numbers]
+        tags = make_batch(key.author, secrets[0][0], labels, secrets, About())
+        terms = self._terms(group_root([tag.entry for tag in tags]))
+        rows = [(tag.entry, tag.serial_keys()) for tag in tags]
+        await self._try(
+            plan.sponsor, lambda node: node.acts.publish(terms, [("balloons", rows)])
+        )
+        for entry in self.town.node(plan.sponsor).library.entries:
+            self.campaign.id = entry.campaign
+            self._published(entry.campaign)
+        self.campaign.codes = [
+            read_code(make_serial(key, tag.entry, 0, tag.secrets[0])) for tag in tags
+        ]
+
+    def _terms(self, tags_root: bytes) -> Terms:
+        plan = self.town.plan
+        shops = sorted(self._author(name) for name in plan.witnesses)
+        rounds = tuple(_round(number) for number in range(ROUNDS))
+        return Terms(
+            title="torture",
+            network=NETWORK,
+            nonce=sha256(f"nonce {plan.seed}".encode()).digest()[:16],
+            unit="CNY",
+            budget=plan.balloons * FOUND + 10_000,
+            sponsor=(self._author(plan.sponsor),),
+            witnesses=tuple(Witness(key=key, owner="shop") for key in shops),
+            rounds=rounds,
+            seen_interval_ms=1_000 * SEEN_S,
+            redeem_until=EPOCH_MS + 90 * 86_400_000,
+            residue=Residue(key=self._author(plan.charity), name="charity"),
+            named=tuple(_merchant(key) for key in shops),
+            groups=(Group(name="balloons", count=plan.balloons, root=tags_root),),
+            stages=STAGES,
+            conditions=(Condition(stage=FIND, count=Count.DISTINCT_TAGS, least=1),),
+            limits=Limits(paid_levels=0, per_person_per_day=0, place_interval_ms=0),
+            caps=Caps(
+                feeds=1_000,
+                records_per_feed=200,
+                bytes_per_feed=1 << 18,
+                named_records_per_feed=2_000,
+                named_bytes_per_feed=1 << 22,
+            ),
+            join_bits=0,
+            depth=64,
+            day_offset_min=480,
+        )
+
+    def _author(self, name: str) -> AuthorKey:
+        key = self.town.homes[name].identity.author_key
+        assert key is not None
+        return key.author
+
+    async def _follow(self, name: str) -> None:
+        campaign = self.campaign.id
+        assert campaign is not None
+        await self._try(name, lambda node: node.acts.follow(campaign))
+
+    async def _resident(self, name: str) -> None:
+        """Be born if late, join by an invite, find a balloon or two."""
+        town, plan = self.town, self.town.plan
+        await trio.sleep_until(2.0 + 2.0 * (plan.people.index(name) // 6))
+        inviter = plan.inviters[name]
+        link = await self._link(inviter)
+        if name in plan.late:
+            await trio.sleep_until(plan.calm_s / 2)
+            town.born(name, inviter)
+        if not await self._try(name, lambda node: node.acts.join(link)):
+            return
+        if name in self._outside:
+            await self._follow(name)
+            return
+        for _ in range(town.rng.choice((0, 1, 1, 2))):
+            await trio.sleep(float(town.rng.randrange(1, 20)))
+            if not self.campaign.codes:
+                return
+            code = self.campaign.codes[0]
+            if town.rng.random() < 0.9:  # else somebody will find it again
+                self.campaign.codes.pop(0)
+
+            async def scan(node: Node, code: TagCode = code) -> None:
+                await node.acts.scan(code)
+
+            await self._try(name, scan)
+
+    async def _link(self, inviter: str) -> InviteLink:
+        """Have somebody make an invite, as soon as she can."""
+        made: list[InviteLink] = []
+
+        async def act() -> bool:
+            node = self.town.node(inviter)
+            link = await node.acts.invite(await self.view(inviter), uses=1)
+            made.append(link)
+            return True
+
+        await self.town.until(act)
+        self.town.secrets.append(made[0].secret)
+        return made[0]
+
+    async def _purchase(self, number: int) -> None:
+        """Have a resident buy at a shop, which says so."""
+        town, plan = self.town, self.town.plan
+        shop = plan.witnesses[number % len(plan.witnesses)]
+        buyers = [name for name in plan.people if name not in plan.gone]
+        buyer = buyers[number % len(buyers)]
+        await trio.sleep(float(town.rng.randrange(10, 40)))
+        amount = town.rng.randrange(1, 100_000)
+
+        async def act() -> bool:
+            view = await self.view(buyer)
+            card = await town.node(buyer).acts.show_card(view, None)
+            view = await self.view(shop)
+            await town.node(shop).acts.outcome(
+                view, author=card.author, amount=amount, stage="buy", card=card
+            )
+            return True
+
+        await town.until(act, PURCHASE_S)
+
+    async def _announce(self, name: str) -> None:
+        """Tell the street many things at once."""
+        town = self.town
+        await trio.sleep_until(float(town.rng.randrange(8, 40)))
+
+        async def act(node: Node) -> None:
+            if STREET not in node.feeds.followed:
+                raise Down(name)
+            key = node.identity.author_key or node.identity.person_key(STREET, 0)
+            drafts = [
+                Draft(
+                    kind=Kind.ANNOUNCE,
+                    claim=Announce(
+                        salt=node.feeds.rng.token(16),
+                        campaign=STREET,
+                        title=f"{name} {number}",
+                        link="",
+                    ),
+                )
+                for number in range(town.plan.bulk[name])
+            ]
+            await node.feeds.publish_many(key, STREET, drafts)
+
+        if name in town.homes:
+            await self._try(name, act)
+
+    async def _lie(self) -> None:
+        """Let the liars begin, who need an invite as everybody does."""
+        town, plan = self.town, self.town.plan
+        for name in plan.forgers:
+            forged = liars.forgeries(town, name, await self._link(plan.sponsor))
+            town.born(name, plan.sponsor, plan.witnesses[0], forged=forged)
+            self._begin(self._follow, name)
+        if plan.twins:
+            await trio.sleep(float(town.rng.randrange(5, 25)))
+            await liars.play_twins(town, await self._link(plan.sponsor))
+
+    async def _close(self) -> bool:
+        """Have the sponsor close the latest round that can be."""
+        plan = self.town.plan
+        view = await self.view(plan.sponsor)
+        await self.town.node(plan.sponsor).books.close(view)
+        return True
+
+
+def _round(number: int) -> Round:
+    end = EPOCH_MS + (number + 1) * ROUND_S * 1_000
+    return Round(
+        opens=EPOCH_MS, closes=end, accept_until=end + 10_000, final_from=end + 12_000
+    )
+
+
+def _merchant(key: AuthorKey) -> Party:
+    return Party(
+        keys=(key,),
+        role=Role.MERCHANT,
+        name="shop",
+        amount_max=1_000_000,
+        per_day_max=10_000_000,
+        total_max=100_000_000,
+    )
+
+
+def _stage(name: str, act: Act, reward: Reward) -> Stage:
+    scan = act is Act.SCAN
+    return Stage(
+        id=name,
+        line=Line.OFFLINE,
+        act=act,
+        tags="balloons" if scan else None,
+        grade=2 if scan else 5,
+        once=Once.TAG if scan else Once.NEVER,
+        after=(),
+        opens=0,
+        closes=0,
+        late_ms=0,
+        fresh_ms=0,
+        per_window=0,
+        refund_ms=0,
+        bind_ms=0,
+        reward=reward,
+    )
+
+
+STAGES: Final = (
+    _stage(
+        "find",
+        Act.SCAN,
+        Reward(rule=Halving(), amount=FOUND, percent_bp=0, host_bp=0, back_bp=0),
+    ),
+    _stage(
+        "buy",
+        Act.OUTCOME,
+        Reward(
+            rule=Halving(), amount=0, percent_bp=PERCENT_BP, host_bp=0, back_bp=1_000
+        ),
+    ),
+)

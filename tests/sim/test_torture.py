@@ -1,0 +1,76 @@
+"""The torture simulator: seeds hold, repeat themselves, and find planted bugs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from p2pnode.swarm.torture.plan import NODES_MIN, draw
+from p2pnode.swarm.torture.run import Report, run_seed
+from tests.sim.planted import BUGS, NODES, hunt
+
+pytestmark = [pytest.mark.sim, pytest.mark.slow]
+
+CPU_S = float(os.environ.get("P2PNODE_SIM_CPU_S", "30"))
+"""CPU that the slice of large seeds may take; more by hand."""
+
+SEEDS_MIN = 3
+FIRST = int(os.environ.get("P2PNODE_SIM_SEED", "1"))
+
+
+def words(report: Report) -> str:
+    lines = "\n".join(report.trace)
+    said = f"{report.checker}: expected {report.expected}; found {report.found}"
+    return f"{lines}\n{said}\nTo run it again: {report.command}"
+
+
+def test_large_seeds_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    """As many seeds of 40 nodes as a few CPU seconds allow; time fails nothing."""
+    began, done = time.process_time(), 0
+    while done < SEEDS_MIN or time.process_time() - began < CPU_S:
+        report = run_seed(FIRST + done, nodes=40)
+        assert report.held, words(report)
+        done += 1
+    with capsys.disabled():
+        print(f" {done} seeds of 40 nodes held", end="")
+
+
+@pytest.mark.parametrize("nodes", [NODES_MIN, 9, 13])
+def test_small_seeds_hold(nodes: int) -> None:
+    report = run_seed(FIRST + nodes, nodes=nodes)
+    assert report.held, words(report)
+
+
+def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed() -> None:
+    command = [sys.executable, "-m", "cli.main", "sim", "--seed", "6", "--nodes", "9"]
+    digests = [
+        json.loads(
+            subprocess.run(
+                [*command, "--json"],
+                env={**os.environ, "PYTHONHASHSEED": hash_seed},
+                capture_output=True,
+                check=True,
+            ).stdout
+        )["digest"]
+        for hash_seed in "01"
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_a_plan_comes_from_its_seed_alone() -> None:
+    assert draw(5, 40) == draw(5, 40)
+    assert draw(5, 40) != draw(6, 40)
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_found(name: str) -> None:
+    """By the seed that is known to; if the code moved, by one of the next."""
+    bug, known = BUGS[name]
+    report = hunt(bug, iter(range(known, known + 40)), NODES)
+    assert report is not None
+    assert (report.checker, report.command) != ("", "")
