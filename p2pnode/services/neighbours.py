@@ -326,16 +326,20 @@ class Neighbours:
         some = len(self._side(dialled=dialled)) < most
         return some and len(self._links) < manners.links_max
 
+    def _loose(self, *, dialled: bool) -> list[Link]:
+        """The links of one direction that may be ended for a better one."""
+        return [
+            link
+            for link in self._side(dialled=dialled)
+            if not self._preferred(link) and not link.session.closed
+        ]
+
     def _drop_one(self, stream: Stream) -> bool:
         """End the link that is worth least, for a preferred peer; if there is one.
 
         Of those in the prefix that most come from, the youngest goes.
         """
-        loose = [
-            link
-            for link in self._side(dialled=stream.dialled)
-            if not self._preferred(link) and not link.session.closed
-        ]
+        loose = self._loose(dialled=stream.dialled)
         if not loose:
             return False
         crowd = Counter(self._prefix(link) for link in loose)
@@ -452,7 +456,7 @@ class Neighbours:
                 await trio.sleep(self._manners.dial_s)
 
     def _next_to_dial(self) -> Peer | None:
-        """Whom to dial now: within the slots, one more for whom is preferred."""
+        """Whom to dial now: within the slots, or whom another would make room for."""
         if self._leaving:
             return None
         dialled = len(self._side(dialled=True)) + len(self._dialling)
@@ -462,8 +466,9 @@ class Neighbours:
             return None
         used = [link.address or "" for link in self._side(dialled=True)]
         crowd = Counter(map(prefix_of, [*used, *self._dialling.values()]))
+        loose = spare > 0 or bool(self._loose(dialled=True))
         for peer in self.peers.candidates(trio.current_time(), crowd):
-            if spare == 0 and not peer.preferred:
+            if not loose or (spare == 0 and not peer.preferred):
                 return None
             if peer.peer not in self._links and peer.peer not in self._dialling:
                 return peer
