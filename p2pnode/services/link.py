@@ -113,6 +113,8 @@ class Link:
                     self._scope.cancel()
         except* StreamClosed as closed:
             self.error = self.error or str(closed.exceptions[0])
+        except* (StoreInDoubt, StoreFull) as errors:
+            self.error = f"our store: {errors.exceptions[0]}"
         finally:
             await self.stream.close()
 

@@ -57,20 +57,20 @@ def remembered() -> Iterator[None]:
     with ExitStack() as stack:
         for function in (keys.verify, record.decode_record, claims.read_claim):
             stack.enter_context(replaced(function, _remembering(function)))
-        stack.enter_context(replaced(record.encode_record, _encoder()))
+        for function in (record.encode_record, record.is_signed):
+            stack.enter_context(replaced(function, _by_record(function)))
         yield
 
 
-def _encoder() -> Callable[[record.Record], bytes]:
-    """`encode_record`, asked once for each record and what of it is here."""
-    known: dict[tuple[bytes, bytes, bool, bool], bytes] = {}
-    encode = record.encode_record
+def _by_record(function: Callable[[record.Record], Any]) -> Callable[..., Any]:
+    """The same function, asked once for each record and what of it is here."""
+    known: dict[tuple[bytes, bytes, bool, bool], Any] = {}
 
-    def ask(one: record.Record) -> bytes:
+    def ask(one: record.Record) -> Any:
         parts = one.claim_bytes is None, one.note_bytes is None
         key = (one.id, one.signature, *parts)
         if key not in known:
-            known[key] = encode(one)
+            known[key] = function(one)
         return known[key]
 
     return ask
