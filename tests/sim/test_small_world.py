@@ -164,3 +164,14 @@ async def manners(village: Village) -> None:
 
 def test_ping_block_unblock() -> None:
     simulate(1, manners)
+
+
+def test_more_neighbours_by_hand_than_may_be_dialled_are_not_dialled_in_vain():
+    async def play(village):
+        for name in ("alice", "bob", "carol", "dave"):
+            await village.born(name)
+        await village.introduce("alice", "bob", "carol", "dave")
+        await trio.sleep(60)
+
+    trace = simulate(1, play, manners=Manners(outbound_max=2))
+    assert len([line for line in trace if " dial " in line]) == 2

@@ -57,8 +57,8 @@ def remembered() -> Iterator[None]:
     with ExitStack() as stack:
         for function in (keys.verify, record.decode_record, claims.read_claim):
             stack.enter_context(replaced(function, _remembering(function)))
-        for function in (record.encode_record, record.is_signed):
-            stack.enter_context(replaced(function, _by_record(function)))
+        for of_record in (record.encode_record, record.is_signed):
+            stack.enter_context(replaced(of_record, _by_record(of_record)))
         yield
 
 
