@@ -26,7 +26,7 @@ from protocols.claims import (
     Tags,
     TermsClaim,
 )
-from protocols.errors import Reason
+from protocols.errors import ProtocolError, Reason
 from protocols.invite_link import ADDRESSES_MAX, InviteLink
 from protocols.join import (
     Card,
@@ -144,9 +144,13 @@ class Acts:
         if self.feeds.head(view.campaign, key.author) is None:
             if not view.terms.names(key.author):
                 raise Failure("not-joined", "This key has no record here yet.")
-            await self.feeds.publish(
-                key, view.campaign, Kind.ENTER, Enter(salt=self._salt())
-            )
+            try:
+                await self.feeds.publish(
+                    key, view.campaign, Kind.ENTER, Enter(salt=self._salt())
+                )
+            except ProtocolError as error:
+                if error.reason is not Reason.WRONG_GENESIS:
+                    raise  # else another act of this node entered meanwhile
         return key
 
     async def invite(

@@ -106,6 +106,21 @@ async def test_two_closes_at_once_sign_one_round_once() -> None:
     assert len(sponsor.books.verify(view).reports) == 1
 
 
+async def test_two_acts_at_once_enter_once() -> None:
+    world = World(balloons=1, witnesses=1)
+    shop = make_node("shop", SimulatedWorld(1), world.now, world.witness_keys[0])
+    await shop.store.append(world.records)
+    await shop.feeds.open()
+    await shop.library.follow(world.scope)
+    view = await shop.library.view(world.scope)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.acts.enter, view)
+        nursery.start_soon(shop.acts.enter, view)
+    head = shop.feeds.head(world.scope, world.witness_keys[0].author)
+    assert head is not None
+    assert head.seq == 0
+
+
 async def _close(sponsor: Node, world: World) -> None:
     view = await sponsor.library.view(world.scope)
     closed = False

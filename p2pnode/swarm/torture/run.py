@@ -154,11 +154,17 @@ async def _life(town: Town, checks: Checks) -> None:
 async def _settle(town: Town, checks: Checks, play: Play) -> None:
     """Have every node verify the closes: all must say the same, and be right."""
     digests: dict[tuple[object, ...], str] = {}
-    for name in checks.shown:
-        if name in town.homes and not town.homes[name].is_gone:
-            found = await _verified(town, checks, play, name)
-            money.check_verified(checks, name, found)
-            digests.setdefault(money.digest(found), name)
+    here = [name for name, home in town.homes.items() if not home.is_gone]
+
+    async def one(name: str) -> None:
+        found = await _verified(town, checks, play, name)
+        money.check_verified(checks, name, found)
+        digests.setdefault(money.digest(found), name)
+
+    async with trio.open_nursery() as nursery:  # what one fetches, others find there
+        for name in here:
+            if name in checks.shown:
+                nursery.start_soon(one, name)
     if len(digests) > 1:
         names = " and ".join(digests.values())
         checks.breach("I2", "the same statement everywhere", f"two, at {names}")
