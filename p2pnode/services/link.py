@@ -48,6 +48,9 @@ SILENCE_SECONDS_MAX: Final = 120.0
 BYE_SECONDS_MAX: Final = 5.0
 """How long the last frames may take."""
 
+TURN_SECONDS: Final = 0.001
+"""How long frames that are here already are read before others have their turn."""
+
 log = logging.getLogger(__name__)
 
 
@@ -172,7 +175,7 @@ class Link:
 
     async def _read(self) -> None:
         """Take frames until the session is over."""
-        patience = HELLO_SECONDS_MAX
+        patience, worked = HELLO_SECONDS_MAX, 0.0
         while not self.session.closed:
             with trio.move_on_after(patience) as waited:
                 data = await self.stream.receive()
@@ -180,12 +183,16 @@ class Link:
                 self.error = "silent for too long"
                 self._queue(self.session.bye(Goodbye.SILENT).frames)
                 return
+            began = trio.current_time()
             step = self.session.receive(data)
-            self._quota.read(data, step, trio.current_time())
+            self._quota.read(data, step, began)
             await self._perform(step)
-            pause = self._quota.pause(trio.current_time())
-            if pause > 0:
+            now = trio.current_time()
+            worked += now - began
+            pause = self._quota.pause(now)
+            if pause > 0 or worked > TURN_SECONDS:
                 await trio.sleep(pause)
+                worked = 0.0
             if self.session.greeted:
                 patience = SILENCE_SECONDS_MAX
 
