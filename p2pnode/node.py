@@ -12,6 +12,7 @@ import trio
 
 from p2pnode.identity import public_author
 from p2pnode.services.acts import Acts
+from p2pnode.services.branches import Branches
 from p2pnode.services.closing import Books
 from p2pnode.services.feeds import MISSING_MAX, Feeds
 from p2pnode.services.gauge import Gauge
@@ -60,6 +61,7 @@ class Node:
             key=SigningKey(Seed(identity.transport_seed)),
         )
         self.books = Books(self.library, self.feeds, rng)
+        self.branches = Branches(self.library, self.feeds)
         self.witness = Witness(self.library, self.feeds, self.books, clock, rng)
         self.acts = Acts(
             library=self.library,
@@ -83,6 +85,7 @@ class Node:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.neighbours.run)
             nursery.start_soon(self.witness.run)
+            nursery.start_soon(self.branches.run)
             task_status.started()
             await self.store.doubted()
             await self.neighbours.leave()

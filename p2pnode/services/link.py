@@ -132,6 +132,8 @@ class Link:
             self._queue(self.session.follow().frames)
         if change.asked and self.session.greeted:
             self._ask_for_missing()
+        if change.named:
+            self._out.found(change.records)
         if change.source is self or change.named or not self.session.greeted:
             return
         if not change.records and not change.forks:

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from protocols.effects import PeerCards, Told
     from protocols.keys import Scope, SigningKey
 
+CARD_FRESH_MS: Final = 3_600_000
+"""How long a signed card of this node is shown, if its addresses stay."""
+
 PING_SECONDS_MAX: Final = 10.0
 """How long an answer to a ping may take."""
 
@@ -118,6 +121,8 @@ class Neighbours:
         """Since when a peer that said hello has shared nothing with this node."""
         self._let_go: dict[Link, None] = {}
         """Links to strangers that are being ended."""
+        self._own_card: Card | None = None
+        """What was last signed of where this node can be reached."""
         self._wake = trio.Event()
         feeds.subscribe(self._changed)
 
@@ -370,14 +375,19 @@ class Neighbours:
         """How this node can be reached, for a peer."""
         addresses = shown(self._network.addresses, dialled)[:ADDRESSES_MAX]
         now_ms = self._clock.now_ms()
-        if self._key is not None:
-            return sign_card(self._key, self._feeds.network, addresses, now_ms)
-        return Card(
-            peer=self._network.peer_id,
-            addresses=addresses,
-            time_ms=now_ms,
-            signature=b"",
-        )
+        if self._key is None:
+            return Card(
+                peer=self._network.peer_id,
+                addresses=addresses,
+                time_ms=now_ms,
+                signature=b"",
+            )
+        card = self._own_card
+        fresh = card is not None and 0 <= now_ms - card.time_ms < CARD_FRESH_MS
+        if card is None or card.addresses != addresses or not fresh:
+            card = sign_card(self._key, self._feeds.network, addresses, now_ms)
+            self._own_card = card
+        return card
 
     def _is_local(self) -> bool:
         """Whether this node is only on loopback."""

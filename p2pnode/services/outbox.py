@@ -46,7 +46,8 @@ TELL_SECONDS: Final = 0.2
 """How long heads wait to be told: meanwhile the peer may tell them itself."""
 
 IDS_MAX: Final = 4 * WANT_IDS_MAX
-"""Records wanted by id that wait for a peer; what it wants beyond is forgotten."""
+"""Records wanted by id that wait for a peer, and those that it waits for; what it
+wants beyond is forgotten."""
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ class Outbox:
         self._answers_size = 0
         self._ranges: deque[Serve] = deque()
         self._ids: dict[RecordId, Scope] = {}
+        self._owed: dict[RecordId, Scope] = {}
+        """Wanted by id, and not here yet."""
         self._records: list[Record] = []
         self._proofs: list[ForkProof] = []
         self._push_at: Seconds = inf
@@ -116,6 +119,14 @@ class Outbox:
                 self._ids[record_id] = asked.scope
         self.nudge()
 
+    def found(self, records: Sequence[Record]) -> None:
+        """What others brought by id: the peer may have asked for it in vain."""
+        for record in records:
+            scope = self._owed.pop(record.id, None)
+            if scope is not None:
+                self._ids[record.id] = scope
+                self.nudge()
+
     def news(self, records: Sequence[Record], proofs: Sequence[ForkProof]) -> None:
         """Pass on what is new here, together with what comes in a moment."""
         self._records.extend(records)
@@ -132,6 +143,7 @@ class Outbox:
         self._ending = True
         self._ranges.clear()
         self._ids.clear()
+        self._owed.clear()
         self._push_at = self._tell_at = inf
         self.nudge()
 
@@ -209,6 +221,8 @@ class Outbox:
             if record is not None and record.scope == scope:
                 found.append(record)
                 room -= _size(record)
+            elif record is None and len(self._owed) < IDS_MAX:
+                self._owed[each] = scope
         return self._session.found(scope, found).frames or await self._now()
 
     async def _serve_ranges(self) -> list[bytes]:

@@ -11,7 +11,8 @@ from p2pnode.failures import Failure
 from p2pnode.net.simulated import Weather
 from p2pnode.services.feeds import FeedStopped
 from p2pnode.services.neighbours import Manners
-from p2pnode.swarm.simulation import Village, simulate
+from p2pnode.swarm.simulation import NETWORK, Village, simulate
+from protocols.record import sign_record
 
 pytestmark = pytest.mark.sim
 
@@ -175,3 +176,31 @@ def test_more_neighbours_by_hand_than_may_be_dialled_are_not_dialled_in_vain():
 
     trace = simulate(1, play, manners=Manners(outbound_max=2))
     assert len([line for line in trace if " dial " in line]) == 2
+
+
+def test_what_was_asked_for_in_vain_comes_when_it_is_there():
+    async def play(village):
+        alice, bob, carol = [await village.born(each) for each in ("a", "b", "c")]
+        await village.introduce("a", "b")
+        await village.introduce("b", "c")
+        first = await carol.announce(village.scope, "one branch")
+        assert await village.agree(within_s=20)
+        other = sign_record(
+            carol.key,
+            network=NETWORK,
+            scope=village.scope,
+            seq=first.seq,
+            backlink=first.header.backlink,
+            time_ms=1,
+            kind=first.kind,
+            claim=first.claim(),
+        )
+        await carol.store.append_branch([other])
+        alice.feeds.ask_for((village.scope,), [other.id])
+        await trio.sleep(3)
+        assert await alice.store.get(other.id) is None, "only Bob is asked"
+        bob.feeds.ask_for((village.scope,), [other.id])
+        await trio.sleep(3)  # long before the next comparison
+        assert await alice.store.get(other.id) == other
+
+    simulate(1, play)

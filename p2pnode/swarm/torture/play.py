@@ -120,11 +120,15 @@ class Play:
         """Have all but the late born, the terms published, and everybody begin."""
         town, plan = self.town, self.town.plan
         born: list[str] = []
+        honest: list[str] = []
         for name in plan.everybody:
             if name not in (*plan.late, *plan.forgers):
-                friends = town.rng.sample(born, min(2, len(born)))
-                town.born(name, *born[-1:], *friends)
+                # Whom only liars surround, they can keep in the dark.
+                friends = town.rng.sample(born, min(1, len(born)))
+                town.born(name, *honest[-1:], *friends)
                 born.append(name)
+                if name in plan.honest:
+                    honest.append(name)
         await self._publish()
         town.nursery.start_soon(self._fates)
         for name in (*plan.witnesses, plan.charity):
