@@ -2,7 +2,8 @@
 
 `make peers` fetches them into `.peers`, apart from our own environment; without it
 each row is left out and its reason said. They are neighbours of the figures of
-`ingest`, `catchup` and `push`, not the same work: each says what it does.
+`ingest`, `catchup` and `push`, not the same work: each says what it does. DuckDB stands
+in the rows of `settle`, for the same sums.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ measured in a process of its own, whose memory is then a node's.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import resource
 import subprocess
@@ -43,6 +42,7 @@ from protocols.settlement.money import Accounts
 from protocols.settlement.settle import Settlement, settle
 from protocols.settlement.verify import Evidence, declare, find_terms
 from protocols.terms import Act, Halving, Once, Party, Reward, Role
+from tests.bench import peers
 from tests.bench.figures import Row, scaled
 from tests.worlds import (
     NETWORK,
@@ -314,27 +314,10 @@ def _kernel(settled: Settlement) -> tuple[float, float, dict[AuthorKey, int]]:
     return cpu, wall, earned
 
 
-RECURSIVE = """
-WITH RECURSIVE chain(person, pool, level) AS (
-  SELECT person, pool, 1 FROM acts
-  UNION ALL
-  SELECT inviter, pool, level + 1 FROM chain JOIN people USING (person)
-  WHERE inviter IS NOT NULL AND pool >> (level + 1) > 0
-)
-SELECT person, sum(pool >> level) AS earned FROM chain GROUP BY person HAVING earned > 0
-"""
-
-
 def _duckdb(settled: Settlement, earned: dict[AuthorKey, int]) -> float | None:
     """Wall seconds of the recursive query over the same chains and pools."""
-    if importlib.util.find_spec("duckdb") is None:
-        return None
-    duckdb = importlib.import_module("duckdb")
     persons = list(settled.admission.persons.values())
     number = {person.root: index for index, person in enumerate(persons)}
-    base = duckdb.connect()
-    base.execute("CREATE TABLE people (person BIGINT, inviter BIGINT)")
-    base.execute("CREATE TABLE acts (person BIGINT, pool BIGINT)")
     with tempfile.TemporaryDirectory() as folder:
         people, acts = Path(folder) / "people.csv", Path(folder) / "acts.csv"
         above = (p.inviter and number[p.inviter.root] for p in persons)
@@ -347,14 +330,12 @@ def _duckdb(settled: Settlement, earned: dict[AuthorKey, int]) -> float | None:
                 if grant.act.person is not None
             ),
         )
-        base.execute(f"COPY people FROM '{people}'")
-        base.execute(f"COPY acts FROM '{acts}'")
-    start = time.perf_counter()
-    rows = base.execute(RECURSIVE).fetchall()
-    wall = time.perf_counter() - start
-    theirs = {persons[person].root: int(amount) for person, amount in rows}
+        found = peers.run("duckdb_chains.py", people, acts)
+    if found is None:
+        return None
+    theirs = {persons[person].root: amount for person, amount in found["earned"]}
     assert theirs == earned, "DuckDB shares it otherwise"
-    return wall
+    return float(found["seconds"])
 
 
 def _csv(path: Path, rows: Iterable[tuple[object, object]]) -> None:
@@ -365,7 +346,7 @@ def _rows(spent: Spent) -> list[Row]:
     name = f"{spent.acts:,} outcomes"
     per = partial(_per_thousand, spent)
     whole = spent.load + spent.declare
-    peer = "no duckdb here: pip install duckdb"
+    peer = "DuckDB is not here: `make peers`"
     if spent.duckdb is not None:
         peer = f"DuckDB's recursive query {spent.duckdb:.3g} s, the same sums"
     return [
