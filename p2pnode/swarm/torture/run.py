@@ -158,8 +158,9 @@ async def _settle(town: Town, checks: Checks, play: Play) -> None:
 
     async def one(name: str) -> None:
         found = await _verified(town, checks, play, name)
-        money.check_verified(checks, name, found)
-        digests.setdefault(money.digest(found), name)
+        if found is not None:
+            money.check_verified(checks, name, found)
+            digests.setdefault(money.digest(found), name)
 
     async with trio.open_nursery() as nursery:  # what one fetches, others find there
         for name in here:
@@ -176,15 +177,24 @@ async def _settle(town: Town, checks: Checks, play: Play) -> None:
     money.check_cover(checks, view, reports, held)
 
 
-async def _verified(town: Town, checks: Checks, play: Play, name: str) -> Verified:
+async def _verified(
+    town: Town, checks: Checks, play: Play, name: str
+) -> Verified | None:
+    """What a node says of the closes; None if it leaves for ever meanwhile."""
     found: list[Verified] = []
+    home = town.homes[name]
 
     async def act() -> bool:
+        if home.is_gone:
+            return True
         view = await play.view(name)
         found.append(await town.node(name).books.verified(view))
         return bool(found[-1].reports) and not found[-1].missing
 
-    if not await town.until(act, VERIFIED_S) and not found:
+    done = await town.until(act, VERIFIED_S)
+    if home.is_gone:
+        return None
+    if not done and not found:
         checks.breach("I4", "the closes at every node", f"none at {name}")
         await trio.sleep_forever()
     return found[-1]
