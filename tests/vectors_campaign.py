@@ -829,6 +829,11 @@ def _balloons() -> list[Case]:
             "limits": Limits(paid_levels=2, per_person_per_day=0, place_interval_ms=0)
         },
     )
+    long = World(balloons=1, witnesses=1, rounds=1)
+    people = [f"member {level}" for level in range(20)]
+    for inviter, name in zip([None, *people], people, strict=False):
+        long.join(name, inviter)
+    long.scan(people[-1], 0)
     short = balloon_world(**SMALL, budget=1_000_001)
     erased = World(balloons=2, witnesses=1, rounds=1)
     erased.join("dave")
@@ -841,6 +846,7 @@ def _balloons() -> list[Case]:
         settle_case("a late round", late, rounds=2, between=_later),
         settle_case("a fork", forked),
         settle_case("two paid levels", levels),
+        settle_case("a chain of twenty, until a share is nothing", long),
         settle_case("the budget runs out", short),
         settle_case("the budget is out", balloon_world(**SMALL, budget=800_000)),
         settle_case("a scan erased before it counted", erased),

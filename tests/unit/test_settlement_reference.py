@@ -27,6 +27,12 @@ def test_lanes_hold_the_exact_shares_rounded_down(rule, pool, levels):
     assert found >> LANE_BITS * 60 == 0
 
 
+def test_halving_goes_on_as_long_as_the_chain():
+    assert [1 / share(Halving(), distance) for distance in range(60)] == [
+        2**n for n in range(1, 61)
+    ]
+
+
 def test_a_rule_that_is_not_paid_has_no_lanes():
     with pytest.raises(ProtocolError):
         lanes(FairSplit(), 1_000, 0)
