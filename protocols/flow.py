@@ -10,15 +10,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocols.errors import ProtocolError, Reason
-from protocols.limits import CREDIT_GRANT, CREDIT_MAX, INT_MAX
+from protocols.limits import (
+    BATCH_MAX,
+    BATCH_RECORDS_MAX,
+    CREDIT_GRANT,
+    CREDIT_MAX,
+    INT_MAX,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def size_of(records: Sequence[bytes]) -> int:
     """What a frame with these wire records costs."""
     return sum(len(record) for record in records)
+
+
+def batches(wires: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Cut wire records into what fits into frames."""
+    batch: list[bytes] = []
+    size = 0
+    for wire in wires:
+        size += len(wire) + 3
+        if batch and (size > BATCH_MAX or len(batch) == BATCH_RECORDS_MAX):
+            yield tuple(batch)
+            batch, size = [], len(wire) + 3
+        batch.append(wire)
+    if batch:
+        yield tuple(batch)
 
 
 class Outflow:

@@ -3,6 +3,9 @@
 A `Session` takes the peer's frames and local events and returns a `Step`: the
 frames to send and the effects to perform. It never waits and reads no clock.
 Everything it remembers about its peer is bounded by `protocols.limits`.
+
+What the session alone can decide is here. What needs time, or all links together,
+is the driver's: when to compare (§4), when to tell, prune and graft (§7).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
+from protocols.asking import Asking, Wish, wish_for
 from protocols.effects import (
     Answered,
     Close,
@@ -24,20 +28,17 @@ from protocols.effects import (
     Told,
 )
 from protocols.errors import ProtocolError, Reason
-from protocols.flow import Inflow, Outflow, size_of
+from protocols.flow import Inflow, Outflow, batches, size_of
 from protocols.frontier import path_of
+from protocols.heads import Heads
 from protocols.keys import Scope, tagged_hash
 from protocols.limits import (
-    BATCH_MAX,
-    BATCH_RECORDS_MAX,
     COMPARE_MAX,
     CREDIT_GRANT,
-    HEADS_KNOWN_MAX,
     PROOFS_MAX,
     SHARED_MAX,
     WALKS_MAX,
     WANT_IDS_MAX,
-    WANTS_MAX,
     WANTS_OPEN_MAX,
 )
 from protocols.peer_card import check_card
@@ -61,7 +62,6 @@ from protocols.wire import (
     Pong,
     Prune,
     Push,
-    Range,
     Records,
     Scopes,
     Want,
@@ -71,13 +71,13 @@ from protocols.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from protocols.effects import Holdings
     from protocols.feed import ForkProof
     from protocols.frontier import Leaf
     from protocols.keys import AuthorKey, NetworkId, RecordId
-    from protocols.reconcile import Difference, Reply
+    from protocols.reconcile import Reply
     from protocols.record import Record
     from protocols.wire import Card, Frame
 
@@ -100,23 +100,9 @@ class _Shared:
     """Whether wanted records came since my last walk: worth another look."""
     in_sync: bool = False
     eager: bool = True
-    """Whether new records are pushed to the peer, not only told of."""
+    """Whether the link is eager towards the peer: I push. The peer decides."""
     fed: bool = True
-    """Whether the peer pushes to me, as far as I asked."""
-
-
-@dataclass(slots=True)
-class _Wish:
-    """A range that will be asked for when there is room."""
-
-    start: int
-    stop: int
-    again: bool
-    """Ask for what is held here too: the peer holds something else."""
-
-
-Key = tuple[Scope, bytes]
-"""A scope, and a feed's handle in this session."""
+    """Whether the link is eager towards me: never pruned by me, or grafted since."""
 
 
 def scope_hash(scope: Scope, sender: bytes, receiver: bytes) -> bytes:
@@ -125,20 +111,6 @@ def scope_hash(scope: Scope, sender: bytes, receiver: bytes) -> bytes:
     The two directions differ, so nobody can echo what it does not know.
     """
     return tagged_hash("scope", [scope, sender, receiver])[:16]
-
-
-def batches(wires: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
-    """Cut wire records into what fits into frames."""
-    batch: list[bytes] = []
-    size = 0
-    for wire in wires:
-        size += len(wire) + 3
-        if batch and (size > BATCH_MAX or len(batch) == BATCH_RECORDS_MAX):
-            yield tuple(batch)
-            batch, size = [], len(wire) + 3
-        batch.append(wire)
-    if batch:
-        yield tuple(batch)
 
 
 class Session:
@@ -170,18 +142,14 @@ class Session:
         self._peer_scopes: tuple[bytes, ...] | None = None
         self._announced: tuple[Scope, ...] = ()
         self._shared: dict[Scope, _Shared] = {}
-        self._wishes: dict[Key, _Wish] = {}
-        self._open: dict[Key, int] = {}
-        """Ranges asked for; the number counts the calls of `reconcile` since."""
-        self._serving: dict[Key, None] = {}
+        self._asking = Asking()
+        self._serving: dict[tuple[Scope, bytes], None] = {}
+        """Scope and handle of each range that the peer wants and that is not done."""
         self._ids_open: int = 0
         """How many records may still come because they were wanted by id."""
         self._out = Outflow()
         self._in = Inflow()
-        self._untold: dict[tuple[Scope, AuthorKey], NewHead] = {}
-        """Heads that moved here in scopes that are not pushed."""
-        self._theirs: dict[tuple[Scope, AuthorKey], int] = {}
-        """The seqs of heads that the peer told."""
+        self._heads = Heads()
         self._lags = False
         """Whether something new was not sent: compare once there is credit."""
         self.closed = False
@@ -231,13 +199,13 @@ class Session:
         return step
 
     def fed(self, scope: Scope) -> bool:
-        """Whether the peer is to push what is new in a scope."""
+        """Whether the link is eager towards this side: the peer is to push."""
         return scope in self._shared and self._shared[scope].fed
 
     @property
     def has_to_tell(self) -> bool:
         """Whether `tell` is to be called in a moment."""
-        return bool(self._untold)
+        return self._heads.waiting
 
     def push(self, records: Sequence[Record]) -> Step:
         """New records are here, from elsewhere: pass them on, or tell of them later.
@@ -247,9 +215,11 @@ class Session:
         """
         step = Step()
         for scope in self.shared:
-            new = [r for r in records if r.scope == scope and not self._has(r)]
+            new = [r for r in records if r.scope == scope and not self._heads.has(r)]
             if not self._shared[scope].eager:
-                self._note_heads(new, step)
+                self._heads.note(new)
+                if self._heads.full:
+                    step.frames += self.tell().frames
                 continue
             for batch in batches([encode_record(record) for record in new]):
                 if size_of(batch) > self.room:
@@ -262,20 +232,16 @@ class Session:
     def tell(self) -> Step:
         """Tell of the heads that moved, as far as the peer did not by now."""
         step = Step()
-        untold, self._untold = self._untold, {}
-        for scope in self.shared:
-            heads = [
-                head
-                for (where, author), head in untold.items()
-                if where == scope and head.seq > self._theirs.get((scope, author), -1)
-            ]
-            for at in range(0, len(heads), BATCH_RECORDS_MAX):
-                chosen = tuple(heads[at : at + BATCH_RECORDS_MAX])
-                step.send(Have(scope=scope, heads=chosen))
+        for have in self._heads.tell(self.shared):
+            step.send(have)
         return step
 
     def prune(self, scope: Scope) -> Step:
-        """What the peer pushed was known: from now on it only tells of heads."""
+        """What the peer pushed was known: have it only tell of heads from now on.
+
+        Nothing happens if it was pruned already. That another link stays eager,
+        and how much was known, the driver looks at.
+        """
         step = Step()
         if self.fed(scope) and not self.closed:
             self._shared[scope].fed = False
@@ -283,7 +249,11 @@ class Session:
         return step
 
     def graft(self, scope: Scope, heads: Sequence[NewHead]) -> Step:
-        """Heads the peer told of did not come: ask for them, and to be pushed to."""
+        """Heads the peer told of did not come: want them, and make the link eager.
+
+        `Graft` is sent only if this side had pruned the link. When it is time, the
+        driver knows.
+        """
         step = Step()
         if scope not in self._shared or self.closed:
             return step
@@ -293,7 +263,7 @@ class Session:
         view = self._view(scope)
         for head in heads:
             feed = view.handle_of(path_of(head.author))
-            self._wish(scope, feed, _Wish(0, head.seq + 1, again=False))
+            self._asking.wish(scope, feed, Wish(0, head.seq + 1, again=False))
         self._ask(step)
         return step
 
@@ -312,7 +282,7 @@ class Session:
             leaf = view.frontier.get(author)
             again = leaf is not None and start <= leaf.seq
             feed = view.handle_of(path_of(author))
-            self._wish(scope, feed, _Wish(start, stop, again=again))
+            self._asking.wish(scope, feed, Wish(start, stop, again=again))
             self._ask(step)
         return step
 
@@ -374,7 +344,7 @@ class Session:
         step = Step()
         if self.closed:
             return step
-        self._open = {key: n + 1 for key, n in self._open.items() if n == 0}
+        self._asking.renew()
         for scope in self.shared:
             self._renew(scope)
         self._probe_all(step)
@@ -511,7 +481,7 @@ class Session:
     @_on.register
     def _(self, frame: Records, step: Step) -> None:
         for feed in frame.done:
-            self._open.pop((frame.scope, feed), None)
+            self._asking.done(frame.scope, feed)
         self._in.take(size_of(frame.records))
         if frame.records:
             self._shared[frame.scope].fetched = True
@@ -545,16 +515,13 @@ class Session:
     def _(self, frame: Have, step: Step) -> None:
         frontier = self._holdings.frontier(frame.scope)
         absent: list[NewHead] = []
+        self._heads.hear(frame.scope, frame.heads)
         for head in frame.heads:
-            self._theirs.pop((frame.scope, head.author), None)
-            self._theirs[frame.scope, head.author] = head.seq
             leaf = frontier.get(head.author)
             if leaf is None or (leaf.seq < head.seq and not leaf.forked):
                 absent.append(head)
             elif leaf.seq == head.seq and leaf.id != head.id and not leaf.forked:
                 self._want_again(frame.scope, leaf)
-        while len(self._theirs) > HEADS_KNOWN_MAX:
-            del self._theirs[next(iter(self._theirs))]
         if absent:
             step.effects.append(Told(scope=frame.scope, heads=tuple(absent)))
         self._ask(step)
@@ -595,22 +562,10 @@ class Session:
 
     # The tree.
 
-    def _has(self, record: Record) -> bool:
-        """Whether the peer told that it has a record."""
-        return record.seq <= self._theirs.get((record.scope, record.author), -1)
-
-    def _note_heads(self, records: Sequence[Record], step: Step) -> None:
-        """Remember to tell of records, of each feed only of the last."""
-        for record in records:
-            head = NewHead(author=record.author, seq=record.seq, id=record.id)
-            self._untold[record.scope, record.author] = head
-        if len(self._untold) > BATCH_RECORDS_MAX:
-            step.frames += self.tell().frames
-
     def _want_again(self, scope: Scope, leaf: Leaf) -> None:
         """Ask for the peer's record at my head: it has another there."""
         feed = self._view(scope).handle(leaf)
-        self._wish(scope, feed, _Wish(leaf.seq, leaf.seq + 1, again=True))
+        self._asking.wish(scope, feed, Wish(leaf.seq, leaf.seq + 1, again=True))
 
     # Scopes.
 
@@ -651,13 +606,13 @@ class Session:
     def _go_on(self, scope: Scope, step: Step) -> None:
         """Walk on from the cursor, once all that was wanted is here."""
         shared = self._shared[scope]
-        if shared.cursor and not shared.walking and not self._wants(scope):
+        if shared.cursor and not shared.walking and not self._asking.is_busy(scope):
             self._walk(scope, opening(self._view(scope), shared.cursor), step)
 
     def _look_again(self, scope: Scope, step: Step) -> None:
         """Compare once more after what was wanted has come."""
         shared = self._shared[scope]
-        if shared.fetched and not shared.walking and not self._wants(scope):
+        if shared.fetched and not shared.walking and not self._asking.is_busy(scope):
             self._walk(scope, probe(self._view(scope)), step)
 
     def _renew(self, scope: Scope) -> None:
@@ -682,9 +637,9 @@ class Session:
                 proof = self._holdings.fork(scope, found.mine.author)
             if proof and (not found.forked or found.seq > proof.seq):
                 proofs.append(proof)
-            wish = _wish_for(found, proof)
+            wish = wish_for(found, proof)
             if wish is not None:
-                self._wish(scope, found.feed, wish)
+                self._asking.wish(scope, found.feed, wish)
         self._send_proofs(scope, proofs[: 4 * PROOFS_MAX], step)
         self._ask(step)
 
@@ -704,54 +659,12 @@ class Session:
 
     # Asking.
 
-    def _wish(self, scope: Scope, feed: bytes, wish: _Wish) -> None:
-        """Remember a range to ask for; the nearest one of a feed holds."""
-        if len(self._wishes) < WANTS_MAX:
-            self._wishes[scope, feed] = wish
-
     def _ask(self, step: Step) -> None:
-        """Ask for as many ranges as may be open at once, one a feed."""
-        ranges: dict[Scope, list[Range]] = {}
-        for key in [key for key in self._wishes if key not in self._open]:
-            if len(self._open) == WANTS_OPEN_MAX:
-                break
-            item = self._range(key, self._wishes.pop(key))
-            if item is not None:
-                self._open[key] = 0
-                ranges.setdefault(key[0], []).append(item)
-        for scope, items in ranges.items():
-            step.send(Want(scope=scope, ranges=tuple(items)))
-
-    def _range(self, key: Key, wish: _Wish) -> Range | None:
-        """What of a wish is still worth asking: others may have served it."""
-        scope, feed = key
-        start = wish.start
-        if not wish.again:
-            leaf = self._view(scope).resolve(feed)
-            start = max(start, leaf.seq + 1) if leaf else start
-        if start >= wish.stop:
-            return None
-        return Range(feed=feed, start=start, stop=wish.stop)
-
-    def _wants(self, scope: Scope) -> bool:
-        """Whether anything is still asked for, or will be."""
-        return any(key[0] == scope for key in (*self._open, *self._wishes))
+        """Ask for what is wished for, as far as there is room."""
+        for want in self._asking.ask(self._view):
+            step.send(want)
 
     def _end(self, step: Step, reason: str, *, fault: bool) -> None:
         self.closed = True
         step.send(Bye(reason=str(reason)))
         step.effects.append(Close(reason=reason, fault=fault))
-
-
-def _wish_for(found: Difference, proof: ForkProof | None) -> _Wish | None:
-    """What to ask for, given where the peer stands and a fork known here."""
-    stop = found.seq if found.forked else found.seq + 1
-    if proof is not None:
-        stop = min(stop, proof.seq)
-    mine = found.mine
-    start = 0 if mine is None else mine.seq + 1
-    if start < stop:
-        return _Wish(start, stop, again=False)
-    clash = mine is not None and (mine.seq, mine.forked) == (found.seq, found.forked)
-    last = found.seq - 1 if found.forked else found.seq
-    return _Wish(last, last + 1, again=True) if clash and last >= 0 else None

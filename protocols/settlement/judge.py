@@ -274,25 +274,25 @@ class Judge:
         return None
 
     def _tests_of(self, stage: Stage) -> tuple[Test, ...]:
-        """What follows admitted, erased and stage, in the order of spec 0008 §6.
+        """Tests 4 to 15 of spec 0008 §6, in order: 1 to 3 are `_first_failure`'s.
 
         Only the tests that acts of this stage can fail.
         """
         limits, first = self.terms.limits, _first_of(stage) > 0
         scan, word = stage.act == Act.SCAN, stage.act in WORDS
         asked: tuple[tuple[bool, Test], ...] = (
-            (stage.refund_ms > 0, Judge._mature),
-            (scan, Judge._tag),
-            (True, Judge._window),
-            (True, Judge._grade),
-            (word, Judge._bound),
-            (bool(stage.after), Judge._after),
-            (scan or first or stage.once != Once.NEVER, Judge._once),
-            (scan and stage.per_window > 0, Judge._per_window),
-            (scan and limits.place_interval_ms > 0, Judge._velocity),
-            (limits.per_person_per_day > 0, Judge._day_limit),
-            (stage.act == Act.OUTCOME, Judge._merchant_cap),
-            (True, Judge._budget),
+            (stage.refund_ms > 0, Judge._mature),  # 4
+            (scan, Judge._tag),  # 5
+            (True, Judge._window),  # 6
+            (True, Judge._grade),  # 7
+            (word, Judge._bound),  # 8
+            (bool(stage.after), Judge._after),  # 9
+            (scan or first or stage.once != Once.NEVER, Judge._once),  # 10
+            (scan and stage.per_window > 0, Judge._per_window),  # 11
+            (scan and limits.place_interval_ms > 0, Judge._velocity),  # 12
+            (limits.per_person_per_day > 0, Judge._day_limit),  # 13
+            (stage.act == Act.OUTCOME, Judge._merchant_cap),  # 14
+            (True, Judge._budget),  # 15
         )
         return tuple(test for is_asked, test in asked if is_asked)
 

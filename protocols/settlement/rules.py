@@ -3,6 +3,9 @@
 A rule gives each member an exact share of the pool; floors and remainders are
 `money`'s. Both rules paid so far look only at how far a member stands above
 the actor, so a longer chain changes nobody's share.
+
+Each rule is said twice, and both must agree: `share` is the rule itself, for one
+act that somebody asks about; `lanes` is a whole chain at once, for the accounts.
 """
 
 from __future__ import annotations
@@ -69,6 +72,7 @@ def lanes(rule: Rule, pool: int, levels: int) -> int:
             raise AssertionError("a rule with shares has lanes")
 
 
+# Made once: by how many members of the chain get anything.
 _DEPTH = INT_MAX.bit_length()
 _COPIES = tuple(
     sum(1 << (LANE_BITS - 1) * lane for lane in range(depth))

@@ -15,6 +15,7 @@ from p2pnode.ports import StreamClosed
 from protocols import wire
 from protocols.claims import Announce, Kind
 from protocols.codec import decode, encode
+from protocols.flow import batches
 from protocols.frontier import path_of
 from protocols.join import Invite, make_join, sign_invite
 from protocols.keys import (
@@ -26,7 +27,6 @@ from protocols.keys import (
     network_id,
 )
 from protocols.limits import INT_MAX, WANT_IDS_MAX, WANTS_OPEN_MAX
-from protocols.neighbour import batches
 from protocols.record import NO_BACKLINK, Record, encode_record, sign_record
 from tests.hostile.peer import Attack, Attacker, Victim, neighbour, running, stranger
 

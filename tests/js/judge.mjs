@@ -4,7 +4,7 @@ import { hex, same } from "./codec.mjs";
 import { isWord, mayVouch } from "./bind.mjs";
 import { KIND } from "./records.mjs";
 import { actTime } from "./rows.mjs";
-import { ACT, partyOf } from "./terms.mjs";
+import { ACT, RULE_TAG, partyOf } from "./terms.mjs";
 
 /**
  * One round's pass. `fold` is {grants, left}: grants are appended, `left` goes down.
@@ -153,7 +153,7 @@ class Book {
     const { limits } = this.terms;
     if (!rule.after.every((needed) => this.came(act, needed))) return "after";
     if (this.uses(act).some((name) => this.used.has(name))) return "once";
-    const first = rule.reward?.rule.tag === 1 ? rule.reward.rule.first : 0;
+    const first = rule.reward?.rule.tag === RULE_TAG.flat ? rule.reward.rule.first : 0;
     if (first && this.sum("stage", stage) >= first) return "once";
     const windowed = rule.perWindow && row && row.window !== null;
     if (windowed && this.sum("window", hex(row.tag), row.window) >= rule.perWindow) return "per-window";

@@ -8,7 +8,7 @@ import { addRound, nothing, wire } from "./cut.mjs";
 import { judge } from "./judge.mjs";
 import { actTime, makeRow, readTags } from "./rows.mjs";
 import { KIND } from "./records.mjs";
-import { partyOf } from "./terms.mjs";
+import { RULE_TAG, partyOf } from "./terms.mjs";
 
 /**
  * Settle declared rounds [{round, finals, cut, forks, rows, lines}] over `lookup(id hex)`.
@@ -106,7 +106,7 @@ function shares(world, grant, forks) {
   const { terms, admission } = world;
   const { reward } = grant.rule;
   if (!reward) return [];
-  if (reward.rule.tag > 2) throw new Refused("bad-terms", "a rule of a later version");
+  if (reward.rule.tag > RULE_TAG.halving) throw new Refused("bad-terms", "a rule of a later version");
   const actor = admission.people.get(grant.person);
   const { record, round } = grant.one;
   const forked = forks.some((one) => one.by === record.by && one.seq <= record.seq && one.round <= round);
@@ -123,7 +123,9 @@ function shares(world, grant, forks) {
   const levels = terms.limits.paidLevels || Infinity;
   let member = actor;
   for (let n = 0; member && n < levels; n++) {
-    const amount = reward.rule.tag === 1 ? (n ? 0n : rest) : rest / (1n << BigInt(n + 1));
+    const halved = rest / (1n << BigInt(n + 1));
+    const flat = n ? 0n : rest;
+    const amount = reward.rule.tag === RULE_TAG.flat ? flat : halved;
     if (n || !own) out.push({ to: member.root, amount });
     member = admission.people.get(member.inviter);
   }

@@ -8,6 +8,7 @@ const DAYS400 = 400 * 86_400_000;
 const MILLION = 1_000_000;
 export const ACT = { join: 2, scan: 5, attest: 6, outcome: 7 };
 export const ROLE = { merchant: 1, host: 2, device: 4 };
+export const RULE_TAG = { flat: 1, halving: 2 };
 
 const enumeration = (...values) => (value) => {
   if (!values.includes(value)) throw new Refused("bad-shape", `one of ${values}`);

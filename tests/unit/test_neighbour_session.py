@@ -511,7 +511,7 @@ def test_what_a_teller_makes_remember_is_bounded() -> None:
             for i in range(512)
         )
         side.session.receive(encode_frame(Have(scope=SCOPE, heads=heads)))
-    assert len(side.session._theirs) == limits.HEADS_KNOWN_MAX
+    assert len(side.session._heads._theirs) == limits.HEADS_KNOWN_MAX
     assert not side.session.closed
 
 

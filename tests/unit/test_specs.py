@@ -87,8 +87,22 @@ def spread(name: str) -> list[str]:
     return [name.replace(braces[0], one) for one in braces[1].split(",")]
 
 
+def test_every_module_of_the_rules_has_its_place_in_the_readme():
+    table = (SPEC.parent / "README.md").read_text("utf-8")
+    for path in SPEC.parent.rglob("*.py"):
+        if path.stem != "__init__":
+            assert re.search(rf"[`/]{path.stem}`", table), path.name
+
+
 @pytest.mark.parametrize(
-    "page", [SPEC.parent / "README.md", *sorted(DECISIONS.glob("*.md"))]
+    "page",
+    [
+        SPEC.parent / "README.md",
+        SPEC.parents[1] / "CONTRIBUTING.md",
+        SPEC.parents[1] / "tests/README.md",
+        *sorted(DECISIONS.glob("*.md")),
+    ],
+    ids=lambda page: page.parent.name + "/" + page.name,
 )
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):

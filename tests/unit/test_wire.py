@@ -12,8 +12,8 @@ from protocols import limits
 from protocols.codec import Value, encode
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof
+from protocols.flow import batches
 from protocols.keys import AuthorKey, NetworkId, RecordId, Scope, Signature
-from protocols.neighbour import batches
 from protocols.wire import (
     FRAMES,
     Bucket,
