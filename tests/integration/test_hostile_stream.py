@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -20,7 +20,6 @@ from p2pnode.identity import Identity
 from p2pnode.net import stream as stream_module
 from p2pnode.net.host import PROTOCOL, Libp2pNetwork
 from p2pnode.node import Node
-from p2pnode.ports import Stream, StreamClosed
 from p2pnode.services import neighbours as neighbours_module
 from p2pnode.services.neighbours import Manners
 from p2pnode.services.outbox import Outbox
@@ -32,7 +31,6 @@ from protocols.codec import encode
 from protocols.effects import ServeIds
 from protocols.keys import NetworkId, Scope, SigningKey, neighbourhood_scope, network_id
 from protocols.limits import FRAME_MAX
-from protocols.neighbour import scope_hash
 from protocols.record import (
     NO_BACKLINK,
     Record,
@@ -40,6 +38,7 @@ from protocols.record import (
     encode_record,
     sign_record,
 )
+from tests.hostile.peer import PATIENCE_S, Attacker, running
 from tests.worlds import World, key_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.net]
@@ -48,7 +47,6 @@ NETWORK = network_id("test")
 SCOPE = neighbourhood_scope(NETWORK, "street")
 ELSEWHERE = neighbourhood_scope(NETWORK, "elsewhere")
 MALLORY = key_of("mallory")
-PATIENCE_S = 8
 
 
 def write(
@@ -136,67 +134,18 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
             await trio.sleep(0.01)
 
 
-class Attacker:
-    """One raw stream to a victim."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-        self.nonce = secrets.token_bytes(32)
-
-    async def send(self, *frames: bytes) -> None:
-        """Send frames; the victim may have hung up already."""
-        try:
-            await self.stream.send(frames)
-        except StreamClosed:
-            await trio.lowlevel.checkpoint()
-
-    async def hear(self, kind: type[Any]) -> Any:
-        """The next frame of a kind; None if the stream ends before."""
-        try:
-            with trio.fail_after(PATIENCE_S):
-                while True:
-                    frame = wire.decode_frame(await self.stream.receive())
-                    if isinstance(frame, kind):
-                        return frame
-        except StreamClosed:
-            return None
-
-    def hello(self, peer: bytes, scopes: Sequence[Scope] = (SCOPE,)) -> wire.Hello:
-        card = wire.Card(peer=self.stream.peer, addresses=(), time_ms=0, signature=b"")
-        hashes = sorted(scope_hash(scope, self.nonce, peer) for scope in scopes)
-        return wire.Hello(
-            version=wire.VERSION,
-            network=NETWORK,
-            scopes=tuple(hashes),
-            credit=0,
-            card=card,
-        )
-
-    async def greet(self, scopes: Sequence[Scope] = (SCOPE,)) -> None:
-        await self.send(wire.encode_frame(wire.Nonce(nonce=self.nonce)))
-        peer = await self.hear(wire.Nonce)
-        await self.send(wire.encode_frame(self.hello(peer.nonce, scopes)))
-        await self.hear(wire.Hello)
-
-
 @asynccontextmanager
 async def street() -> AsyncIterator[tuple[Person, Person, Attacker, Libp2pNetwork]]:
     """A victim with a good neighbour, and somebody else who dials it."""
     victim, friend = Person("victim"), Person("friend")
-    evil = Libp2pNetwork(secrets.token_bytes(32))
-
-    async def ignore(_stream: Stream) -> None:
-        await trio.sleep_forever()
-
-    async with trio.open_nursery() as nursery:
+    async with running() as evil, trio.open_nursery() as nursery:
         for person in (victim, friend):
             await nursery.start(person.node.run)
             await person.node.feeds.follow(SCOPE)
-        await nursery.start(evil.run, ignore)
         address = victim.node.network.addresses[0]
         await friend.node.neighbours.add(address)
         await victim.gets(await friend.announce())
-        yield victim, friend, Attacker(await evil.dial(address)), evil
+        yield victim, friend, Attacker(await evil.dial(address), NETWORK), evil
         nursery.cancel_scope.cancel()
 
 
@@ -246,10 +195,10 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
 async def test_strangers_in_the_hello_are_told_why(name: str) -> None:
     lies, reason = LIES[name]
     async with street() as (victim, friend, attacker, _):
-        await attacker.send(wire.encode_frame(wire.Nonce(nonce=attacker.nonce)))
+        await attacker.send(wire.Nonce(nonce=attacker.nonce))
         peer = await attacker.hear(wire.Nonce)
-        hello = replace(attacker.hello(peer.nonce), **lies)
-        await attacker.send(wire.encode_frame(hello))
+        hello = replace(attacker.hello(peer.nonce, [SCOPE]), **lies)
+        await attacker.send(hello)
         bye = await attacker.hear(wire.Bye)
         assert bye is not None
         assert bye.reason == reason
@@ -284,7 +233,7 @@ async def test_bad_records_are_not_kept(name: str) -> None:
     record, reason = FAULTS[name]
     async with street() as (victim, friend, attacker, _):
         before = (await victim.node.store.counts())["records"]
-        await attacker.greet()
+        await attacker.greet([SCOPE])
         await attacker.send(push(record), push(FIRST))
         bye = await attacker.hear(wire.Bye)
         assert bye is not None
@@ -295,7 +244,7 @@ async def test_bad_records_are_not_kept(name: str) -> None:
 
 async def test_what_anybody_may_send_by_mistake_is_not_kept_and_no_fault() -> None:
     async with street() as (victim, friend, attacker, _):
-        await attacker.greet()
+        await attacker.greet([SCOPE])
         await attacker.send(push(write(scope=ELSEWHERE)), push(write(7)), PING)
         assert await attacker.hear(wire.Pong)
         held = await victim.node.store.get(write(7).id)
@@ -305,7 +254,7 @@ async def test_what_anybody_may_send_by_mistake_is_not_kept_and_no_fault() -> No
 
 async def test_a_scope_that_is_not_shared_is_refused() -> None:
     async with street() as (victim, friend, attacker, _):
-        await attacker.greet()
+        await attacker.greet([SCOPE])
         await attacker.send(push(write(scope=ELSEWHERE), scope=ELSEWHERE))
         bye = await attacker.hear(wire.Bye)
         assert bye is not None
@@ -315,7 +264,7 @@ async def test_a_scope_that_is_not_shared_is_refused() -> None:
 
 async def test_a_fork_is_kept_as_a_proof_that_everybody_sees() -> None:
     async with street() as (victim, friend, attacker, _):
-        await attacker.greet()
+        await attacker.greet([SCOPE])
         await attacker.send(push(FIRST, SECOND), push(OTHER), PING)
         assert await attacker.hear(wire.Pong)
         await served(victim, friend)
@@ -330,7 +279,7 @@ async def test_a_stolen_key_stops_the_victims_feed() -> None:
         mine = await victim.announce()
         theirs = write(0, key=victim.key, title="stolen")
         assert mine.seq == 0
-        await attacker.greet()
+        await attacker.greet([SCOPE])
         await attacker.send(push(theirs), PING)
         assert await attacker.hear(wire.Pong)
         assert victim.node.feeds.is_stopped(SCOPE, victim.key.author)
@@ -342,7 +291,7 @@ async def test_a_stolen_key_stops_the_victims_feed() -> None:
 
 async def test_ten_thousand_tiny_frames_are_answered() -> None:
     async with street() as (victim, friend, attacker, _):
-        await attacker.greet()
+        await attacker.greet([SCOPE])
 
         async def flood() -> None:
             for _ in range(100):
@@ -359,7 +308,7 @@ async def test_ten_thousand_tiny_frames_are_answered() -> None:
 async def test_who_never_reads_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "WRITE_SECONDS_MAX", 0.5)
     async with street() as (victim, friend, attacker, evil):
-        await attacker.greet()
+        await attacker.greet([SCOPE])
         with trio.move_on_after(30) as patience:
             while evil.peer_id in victim.node.neighbours._links:
                 await attacker.send(*[PING] * 2_000)
@@ -409,15 +358,14 @@ async def test_idle_strangers_do_not_keep_others_out(
         neighbours = victim.node.neighbours
         neighbours._manners = Manners(links_max=8)
         await served(victim, friend)
-        await attacker.greet()
+        await attacker.greet([SCOPE])
         crowd: list[str] = []
-        async with trio.open_nursery() as nursery:
+        async with contextlib.AsyncExitStack() as crowded:
             for _number in range(4):
-                evil = Libp2pNetwork(secrets.token_bytes(32))
-                await nursery.start(evil.run, _ignore)
+                evil = await crowded.enter_async_context(running())
                 crowd.append(evil.peer_id)
-                idle = Attacker(await evil.dial(victim.node.network.addresses[0]))
-                await idle.greet([])
+                address = victim.node.network.addresses[0]
+                await Attacker(await evil.dial(address), NETWORK).greet([])
             fixed = neighbours.peers.know(crowd[0])
             fixed.fixed = True
 
@@ -429,12 +377,7 @@ async def test_idle_strangers_do_not_keep_others_out(
             assert crowd[0] in neighbours._links
             assert friend.node.network.peer_id in neighbours._links
             assert neighbours.peers.know(crowd[1]).failures
-            nursery.cancel_scope.cancel()
         await served(victim, friend)
-
-
-async def _ignore(_stream: Stream) -> None:
-    await trio.sleep_forever()
 
 
 async def test_records_wanted_by_id_are_read_a_frame_at_a_time() -> None:
@@ -455,7 +398,7 @@ async def test_records_wanted_by_id_are_read_a_frame_at_a_time() -> None:
         )
     ids = tuple(sorted(record.id for record in large))
     async with street() as (victim, friend, attacker, evil):
-        await attacker.greet()
+        await attacker.greet([SCOPE])
         for record in large:
             await attacker.send(push(record))
         await victim.gets(large[-1])
@@ -468,7 +411,7 @@ async def test_records_wanted_by_id_are_read_a_frame_at_a_time() -> None:
             assert sum(map(len, frames)) <= 2 * FRAME_MAX
             turns += 1
         assert turns > len(large) // 3
-        await attacker.send(wire.encode_frame(wire.WantIds(scope=SCOPE, ids=ids)))
+        await attacker.send(wire.WantIds(scope=SCOPE, ids=ids))
         got: list[bytes] = []
         while len(got) < len(ids):
             got += (await attacker.hear(wire.Found)).records
