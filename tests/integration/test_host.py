@@ -79,9 +79,10 @@ async def joined() -> AsyncIterator[tuple[Stream, Stream]]:
         yield here, await a.accepted.receive()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(5):
-        while not condition():  # noqa: ASYNC110 - libp2p has no event for it
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until something has come true: what happens in real hosts."""
+    with trio.fail_after(15):
+        while not true():  # noqa: ASYNC110 - libp2p has no event for it
             await trio.sleep(0.01)
 
 

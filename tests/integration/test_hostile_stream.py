@@ -157,7 +157,6 @@ async def served(victim: Person, friend: Person) -> None:
 
 
 PING = wire.encode_frame(wire.Ping(token=bytes(8)))
-NONCE = wire.encode_frame(wire.Nonce(nonce=bytes(32)))
 
 BEFORE_HELLO = {
     "garbage": (b"\xc1garbage", None),

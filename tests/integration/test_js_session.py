@@ -7,7 +7,6 @@ import secrets
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from p2pnode.store.memory import MemoryStore
 from p2pnode.system import SystemClock, SystemRng
 from protocols.claims import Announce, Kind
 from protocols.framing import Deframer, frame
-from protocols.keys import Scope, Seed, SigningKey, network_id
+from protocols.keys import Scope, network_id
 from protocols.neighbour import Session
 from protocols.record import encode_record
 from protocols.wire import (
@@ -35,6 +34,7 @@ from protocols.wire import (
     encode_frame,
 )
 from tests.integration.test_javascript import JS, NODE, too_old
+from tests.worlds import key_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -113,10 +113,6 @@ async def opened() -> Feeds:
     return feeds
 
 
-def key(number: int) -> SigningKey:
-    return SigningKey(Seed(sha256(bytes([number])).digest()))
-
-
 async def say(feeds: Feeds, number: int, count: int = 1, size: int = 9) -> list[bytes]:
     """Sign records by one of many keys; return them as they travel."""
     claims = [
@@ -126,7 +122,7 @@ async def say(feeds: Feeds, number: int, count: int = 1, size: int = 9) -> list[
         for _ in range(count)
     ]
     drafts = [Draft(kind=Kind.ANNOUNCE, claim=claim) for claim in claims]
-    records = await feeds.publish_many(key(number), SCOPE, drafts)
+    records = await feeds.publish_many(key_of(f"{number}"), SCOPE, drafts)
     return [encode_record(record) for record in records]
 
 
@@ -210,7 +206,7 @@ async def test_both_come_to_hold_the_same(
             assert len(mine.frontier(SCOPE)) == total
             await say(mine, 250)
             seen = await other.until(event="new", how="push")
-            assert seen["author"] == key(250).author.hex()
+            assert seen["author"] == key_of("250").author.hex()
             assert not [one for one in other.events if one["event"] == "ended"]
             nursery.cancel_scope.cancel()
 

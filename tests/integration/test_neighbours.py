@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 
@@ -17,6 +17,7 @@ from p2pnode.store.memory import MemoryStore
 from p2pnode.system import SystemClock, SystemRng
 from protocols.keys import Seed, SigningKey, neighbourhood_scope, network_id
 from protocols.wire import Goodbye
+from tests.integration.test_host import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.net]
 
@@ -60,12 +61,6 @@ async def street(*houses: House) -> AsyncIterator[None]:
             await nursery.start(house.neighbours.run)
         yield
         nursery.cancel_scope.cancel()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    with trio.fail_after(15):
-        while not true():  # noqa: ASYNC110  # real hosts, no event
-            await trio.sleep(0.01)
 
 
 async def test_a_neighbours_neighbour_is_found_by_its_card() -> None:
