@@ -17,12 +17,11 @@ NEEDED = ("msgpack", "pynacl", "cryptography")
 pytestmark = pytest.mark.slow
 
 
-def run(*command: object) -> subprocess.CompletedProcess[str]:
+def run(*command: object, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*map(str, command)],
         cwd=ROOT,
-        env=os.environ
-        | {"PYTHONPATH": str(ROOT), "PYENV_VERSION": version_of(command)},
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -31,22 +30,20 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def version_of(command: tuple[object, ...]) -> str:
-    """pyenv's stand-ins for `python3.12` ask for this; others do not look."""
-    return Path(str(command[0])).name.removeprefix("python")
-
-
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_every_page_and_vector_is_made_alike(version, tmp_path):
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
         pytest.skip("this is the Python of all other tests")
-    python = shutil.which(f"python{version}")
-    if python is None or run(python, "--version").returncode != 0:
+    name = shutil.which(f"python{version}")
+    asks = (name, "-c", "import sys; print(sys.executable)")
+    # pyenv's stand-ins for `python3.12` ask for its variable; others do not look
+    if name is None or (found := run(*asks, PYENV_VERSION=version)).returncode:
         pytest.skip(f"no Python {version} here")
-    assert run(python, "-m", "venv", tmp_path).returncode == 0
-    inside = tmp_path / ("Scripts" if os.name == "nt" else "bin") / "python"
-    pip = (inside, "-m", "pip", "install", "--quiet", "-c", "constraints.txt")
-    if run(*pip, *NEEDED).returncode != 0:
+    python = found.stdout.strip()
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
+    fetched = run(*pip, "-c", "constraints.txt", "--target", tmp_path, *NEEDED)
+    if fetched.returncode:
         pytest.skip("pip cannot fetch what `protocols` needs")
-    made = run(inside, "-m", "tests.generate", "--check")
+    path = os.pathsep.join(map(str, (ROOT, tmp_path)))
+    made = run(python, "-m", "tests.generate", "--check", PYTHONPATH=path)
     assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
