@@ -17,7 +17,7 @@ from protocols.claims import Announce, Kind
 from protocols.codec import decode, encode
 from protocols.flow import batches
 from protocols.frontier import path_of
-from protocols.join import Invite, make_join, sign_invite
+from protocols.join import Invite, Join, make_join, sign_invite
 from protocols.keys import (
     NetworkId,
     RecordId,
@@ -454,6 +454,11 @@ def _join(
     victim: Victim, key: SigningKey, invite: Invite, signature: Any, secret: Seed
 ) -> Record:
     claim = make_join(invite, signature, secret, key.author, bytes(16))
+    return _joined(victim, key, claim)
+
+
+def _joined(victim: Victim, key: SigningKey, claim: Join) -> Record:
+    """A join as the first record of a feed."""
     return sign_record(
         key,
         network=victim.network,
@@ -501,16 +506,7 @@ async def stolen_join(victim: Victim) -> str:
     """Somebody else's join, signed again by another key."""
     async with neighbour(victim) as attacker:
         (join,) = chain(victim, 1)
-        stolen = sign_record(
-            _key(),
-            network=victim.network,
-            scope=victim.scope,
-            seq=0,
-            backlink=NO_BACKLINK,
-            time_ms=0,
-            kind=Kind.JOIN,
-            claim=join.claim(),
-        )
+        stolen = _joined(victim, _key(), join.claim())
         await push(attacker, victim.scope, [stolen])
         return await _then(attacker)
 

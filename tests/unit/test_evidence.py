@@ -43,6 +43,18 @@ def seen(world, liar, heads, final=None):
     return world.write(key, Kind.SEEN, claim, scope=witness_scope(world.scope))
 
 
+def other_branch_seen():
+    """Dave's scan and its twin on another branch, which the first witness lists."""
+    world = small_world()
+    scan = world.scan("dave", 0)
+    below = world.heads[world.scope, DAVE]
+    other = world.fork("dave", Kind.SCAN, replace(scan.claim(), salt=b"x" * 16))
+    world.heads[world.scope, DAVE] = below
+    seen(world, 0, [head_of(other)])
+    world.now += 60_000
+    return world, other
+
+
 def head_of(record):
     return (record.author, record.seq, record.id)
 
@@ -305,13 +317,7 @@ def test_a_head_that_exists_nowhere_does_not_keep_a_verdict_waiting():
 
 def test_a_sponsor_names_no_final_that_lists_what_is_not_here():
     """What turned up later would prove its cut wrong, though it is honest."""
-    world = small_world()
-    scan = world.scan("dave", 0)
-    below = world.heads[world.scope, DAVE]
-    other = world.fork("dave", Kind.SCAN, replace(scan.claim(), salt=b"x" * 16))
-    world.heads[world.scope, DAVE] = below
-    seen(world, 0, [(DAVE, other.seq, other.id)])
-    world.now += 60_000
+    world, other = other_branch_seen()
     world.finish_round(1, only=[1, 2, 3])
     (final,) = world.see(only=[0], final=1, heads={})
     kept = Evidence(r for r in world.records if r.id != other.id)
@@ -329,13 +335,7 @@ def test_a_sponsor_names_no_final_that_lists_what_is_not_here():
 
 
 def test_no_misdating_is_proven_while_a_chain_of_hers_is_missing():
-    world = small_world()
-    scan = world.scan("dave", 0)
-    below = world.heads[world.scope, DAVE]
-    other = world.fork("dave", Kind.SCAN, replace(scan.claim(), salt=b"x" * 16))
-    world.heads[world.scope, DAVE] = below
-    seen(world, 0, [(DAVE, other.seq, other.id)])
-    world.now += 60_000
+    world, other = other_branch_seen()
     world.see(only=[1])
     world.now += 60_000
     world.finish_round(1, only=[2])

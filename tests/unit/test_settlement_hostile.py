@@ -262,8 +262,9 @@ def test_a_record_of_another_network_or_scope_never_counts(place):
     )
     world.records.append(stray)
     world.heads[world.scope, DAVE] = Head(stray.seq, stray.id)
-    with pytest.raises(Incomplete):  # what the witness lists is none of the campaign's
+    with pytest.raises(Incomplete) as lacking:
         judged(world)
+    assert lacking.value.missing == (stray.id,), "finals that list it are not named"
     entry = CutEntry(author=DAVE, seq=1, id=stray.id, steps=((0, world.now),))
     finals = tuple(RecordId(bytes([i]) * 32) for i in range(3))
     declared = Declared(round=2, finals=finals, cut=(entry,), forks=())
