@@ -7,6 +7,7 @@ from typing import Any
 
 from cli import output
 from cli.i18n import _
+from cli.words import word
 
 Document = Mapping[str, Any]
 
@@ -16,7 +17,7 @@ FAR_MS = 253_370_764_800_000
 
 def money(amount: int, unit: str) -> str:
     """An amount of minor units as people write it: 1,234.50 CNY."""
-    return f"{amount // 100:,}.{amount % 100:02d} {unit}"
+    return output.Figure(f"{amount // 100:,}.{amount % 100:02d} {unit}")
 
 
 def short(key: str) -> str:
@@ -109,7 +110,11 @@ def show_verification(answer: Document) -> None:
         output.say(_("sponsor {key}").format(key=key))
     for close in answer["closes"]:
         output.say(
-            _("Round {round}: statement {statement}, cut {cut}.").format(**close)
+            _("Round {round}: statement {statement}, cut {cut}.").format(
+                round=close["round"],
+                statement=word(close["statement"]),
+                cut=word(close["cut"]),
+            )
         )
         if close["reason"]:
             output.say("  " + reason(close["reason"]))
@@ -117,7 +122,7 @@ def show_verification(answer: Document) -> None:
             output.say(
                 "  "
                 + _("{author}: {kind}").format(
-                    author=short(finding["author"]), kind=finding["kind"]
+                    author=short(finding["author"]), kind=word(finding["kind"])
                 )
             )
         if close["not_judged"]:
@@ -133,9 +138,9 @@ def show_verification(answer: Document) -> None:
         output.say(_("Unclosed: what the evidence says. A claim, not a voucher."))
     elif answer["waits_for"]:
         output.say(
-            _("Round {round} waits for finals of {owners}.").format(
-                round=answer["next_round"], owners=", ".join(answer["waits_for"])
-            )
+            _(
+                "Round {round} waits until these witnesses have finished it: {owners}."
+            ).format(round=answer["next_round"], owners=", ".join(answer["waits_for"]))
         )
     show_statement(answer["statement"], answer["unit"])
 
@@ -152,7 +157,7 @@ def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -
             _("Refused: {actor} · {stage} · {tag}: {why}").format(
                 actor=_name(known, act["actor"] or act["signer"]),
                 stage=act["stage"],
-                tag=act["tag"] or act["kind"],
+                tag=act["tag"] or word(act["kind"]),
                 why=reason(act["reason"]),
             )
         )
@@ -177,7 +182,7 @@ def _show_accepted(act: Document, known: Mapping[str, str], unit: str) -> None:
         _("{actor} · {stage} · {tag} · grade {grade}: pool {pool}").format(
             actor=_name(known, act["actor"]),
             stage=act["stage"],
-            tag=act["tag"] or act["kind"],
+            tag=act["tag"] or word(act["kind"]),
             grade=act["grade"],
             pool=money(act["pool"], unit),
         )

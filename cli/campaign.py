@@ -9,6 +9,7 @@ import click
 from cli import accounts, campaign_proofs, campaign_terms, client, frame, output
 from cli.campaign_proofs import CAMPAIGN
 from cli.i18n import _
+from cli.words import word
 
 ROUNDS_SHOWN = 3
 
@@ -27,7 +28,7 @@ def list_(*, as_json: bool) -> None:
     rows = [
         (
             one["title"] or "?",
-            one.get("role", _("waiting for its terms")),
+            word(one["role"]) if "role" in one else _("waiting for its terms"),
             one.get("records", 0),
             len(one.get("closes", [])),
             one["campaign"],
@@ -61,7 +62,7 @@ def show(campaign: str, *, as_json: bool) -> None:
             budget=accounts.money(answer["budget"], unit),
             name=answer["residue"]["name"],
         ),
-        _("you are here as: {role}").format(role=answer["role"]),
+        _("you are here as: {role}").format(role=word(answer["role"])),
         _("{records} records of {feeds} people and shops").format(**answer),
     )
     stages = [
@@ -70,14 +71,20 @@ def show(campaign: str, *, as_json: bool) -> None:
     ]
     header = (_("stage"), _("an act is worth"), _("acts here"), _("accepted"))
     output.say(*output.table(header, stages))
-    first = (answer["next_round"] or len(answer["rounds"])) - 1
-    shown = answer["rounds"][first : first + ROUNDS_SHOWN]
-    for number, one in enumerate(shown, first + 1):
+    first = answer["next_round"]
+    shown = answer["rounds"][first - 1 :][:ROUNDS_SHOWN] if first else []
+    for number, one in enumerate(shown, first or 0):
         output.say(
-            _("round {number}: closes {closes}, finals from {final}").format(
+            _("round {number}: ends {closes}, can be closed from {final}").format(
                 number=number,
                 closes=accounts.moment(one["closes"]),
                 final=accounts.moment(one["final_from"]),
+            )
+        )
+    if not first:
+        output.say(
+            _("Round {round} was the last: nothing is left to pay.").format(
+                round=answer["closes"][-1]["round"]
             )
         )
     for condition in answer["conditions"]:
@@ -90,9 +97,9 @@ def show(campaign: str, *, as_json: bool) -> None:
         )
     if answer["waits_for"]:
         output.say(
-            _("Round {round} waits for finals of {owners}.").format(
-                round=answer["next_round"], owners=", ".join(answer["waits_for"])
-            )
+            _(
+                "Round {round} waits until these witnesses have finished it: {owners}."
+            ).format(round=answer["next_round"], owners=", ".join(answer["waits_for"]))
         )
 
 
@@ -103,7 +110,7 @@ def _worth(reward: client.Document | None, unit: str) -> str:
     amount = accounts.money(reward["amount"], unit)
     if reward["percent_bp"]:
         amount = f"{reward['percent_bp'] / 100:g} %"
-    return f"{amount} ({reward['rule']})"
+    return f"{amount} ({word(reward['rule'])})"
 
 
 @frame.command(

@@ -10,6 +10,7 @@ import click
 
 from cli import accounts, client, frame, output
 from cli.i18n import _
+from cli.words import word
 from p2pnode.failures import BAD_REQUEST, UNVERIFIED, Failure
 
 CAMPAIGN = click.argument("campaign", metavar=_("[CAMPAIGN]"), default="-")
@@ -39,7 +40,7 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
     rows = [
         (
             one["seq"],
-            one["kind"],
+            word(one["kind"]),
             accounts.moment(one["time"]),
             f"{one['seen_by']}/{answer['witnesses']}",
             words.get(one["receipt"], one["receipt"]),
@@ -198,6 +199,14 @@ def _explain_file(path: Path, person: str) -> dict[str, Any]:
     from p2pnode.services import closing, documents
     from protocols.text import read_author
 
+    if person == "me":
+        raise Failure(
+            "no-me",
+            _("A file does not know who you are."),
+            _("--person with a key: p2p1..."),
+            _("p2pnode campaign join showed yours; without a file, 'me' is known."),
+            BAD_REQUEST,
+        )
     view = open_bundle(path)
     key = read_author(person) if person else None
     return documents.explanation(view, closing.verify(view), key)

@@ -165,7 +165,10 @@ def _daemon(data: Path) -> Iterator[Finding]:
                 check="neighbours",
                 level="warn",
                 text=_("No neighbour is connected: nothing comes in or goes out."),
-                cure=_("Ask one for its address: p2pnode status, then: peer add"),
+                cure=_(
+                    "Ask one for its address (p2pnode status), then:"
+                    " p2pnode peer add ADDRESS"
+                ),
             )
 
 

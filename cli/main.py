@@ -31,6 +31,9 @@ EXIT_CODES: Final = {
 }
 """By the status of a failure; any other is 1."""
 
+OWN: Final = ("cli", "p2pnode", "protocols")
+"""Packages that are here; any other module that is missing was not installed."""
+
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 """What shells report for a program ended by Ctrl-C, and by a closed pipe."""
@@ -50,7 +53,7 @@ def _commands() -> dict[str, str]:
         "campaign": _("Write, publish, join, close and verify campaigns."),
         "attest": _("Confirm what somebody did."),
         "outcome": _("Record what a campaign brought about."),
-        "reward": _("List, claim and redeem rewards."),
+        "reward": _("List and claim rewards."),
         "settle": _("Show what is owed, and why."),
         "swarm": _("Run a swarm of test nodes."),
         "sim": _("Run a seeded simulation."),
@@ -203,6 +206,14 @@ def _failure(error: Exception) -> Failure:
             )
         case ProtocolError():
             return rule_failure(error)
+        case ModuleNotFoundError() if error.name and not error.name.startswith(OWN):
+            return Failure(
+                "no-package",
+                _("The package {name} is not installed.").format(name=error.name),
+                _("The environment that 'make demo' or pip set up."),
+                _("Type 'source .venv/bin/activate', then 'p2pnode doctor'."),
+                status=failures.INTERNAL,
+            )
         case _:
             kind = type(error).__name__
             return Failure(

@@ -82,13 +82,20 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
+class Figure(str):
+    """A number with its unit: stands to the right in a table."""
+
+    __slots__ = ()
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """Return the lines of a table; numbers stand to the right, "" among them."""
     rows = list(rows)
     cells = [[clean(cell) for cell in row] for row in (header, *rows)]
     wide = [max(map(width, column)) for column in zip(*cells, strict=True)]
     right = [
-        bool(rows) and all(row[i] == "" or isinstance(row[i], int) for row in rows)
+        bool(rows)
+        and all(row[i] == "" or isinstance(row[i], int | Figure) for row in rows)
         for i in range(len(header))
     ]
     return [GAP.join(map(_pad, line, wide, right)).rstrip() for line in cells]

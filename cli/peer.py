@@ -8,6 +8,7 @@ import click
 
 from cli import client, frame, output
 from cli.i18n import _
+from cli.words import word
 
 command = frame.group(
     "peer",
@@ -66,7 +67,7 @@ def peers(*, as_json: bool) -> None:
     answer = client.call("GET", "/peers")
     known = answer.get("peers", [])
     rows = [
-        (each.get("peer", ""), each.get("state", ""), each.get("address", ""))
+        (each.get("peer", ""), word(each.get("state", "")), each.get("address", ""))
         for each in known
     ]
     lines = output.table((_("peer"), _("state"), _("address")), rows)

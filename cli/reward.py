@@ -89,8 +89,7 @@ def claim(campaign: str, out: str, *, as_json: bool) -> None:
             issuer=accounts.short(answer["issuer"]),
         )
     )
-    if not out:
-        output.say(answer["voucher"])
+    output.say(_("Wrote {file}.").format(file=out) if out else answer["voucher"])
 
 
 @frame.command(

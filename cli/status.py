@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cli import client, frame, output
+from cli import accounts, client, frame, output
 from cli.i18n import _
+from cli.words import word
 
 
 @frame.command("status", _("Show what the node is doing."), example="p2pnode status")
@@ -14,6 +15,10 @@ def command(*, as_json: bool) -> None:
         output.as_json(facts)
         return
     titles = _titles()
+    if facts.get("time_ms"):
+        facts["time_ms"] = accounts.moment(facts["time_ms"])
+    if facts.get("role"):
+        facts["role"] = word(facts["role"])
     lines = [
         (titles.get(name, name.replace("_", " ")), value)
         for name, value in facts.items()
@@ -54,7 +59,7 @@ def _titles() -> dict[str, str]:
         "feeds": _("feeds"),
         "records": _("records"),
         "bytes": _("bytes on disk"),
-        "time_ms": _("clock, Unix ms"),
+        "time_ms": _("clock"),
         "forks": _("forks"),
         "version": _("version"),
     }

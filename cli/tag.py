@@ -10,6 +10,7 @@ import click
 
 from cli import frame, home, output
 from cli.i18n import _, plural
+from cli.words import word
 from p2pnode.failures import UNVERIFIED, Failure
 
 if TYPE_CHECKING:
@@ -159,7 +160,10 @@ def list_(file: str, *, as_json: bool) -> None:
         return
     header = [_("number"), _("label"), _("carrier"), _("codes"), _("place"), _("tag")]
     names = ("number", "label", "carrier", "serials", "place", "tag")
-    table = [[row[name] for name in names] for row in rows]
+    table = [
+        [word(str(row[name])) if name == "carrier" else row[name] for name in names]
+        for row in rows
+    ]
     output.say(*output.table(header, table))
 
 
@@ -188,11 +192,12 @@ def show(code: str, *, as_json: bool) -> None:
         "number": _("number"),
         "tag": _("tag"),
     }
+    shown = facts | {"carrier": word(str(facts["carrier"]))}
     edge = max(output.width(title) for title in titles.values()) + 2
     for name, title in titles.items():
         if facts[name] not in {"", None}:
             space = " " * (edge - output.width(title))
-            output.say(f"{title}{space}{output.clean(facts[name])}")
+            output.say(f"{title}{space}{output.clean(shown[name])}")
     output.say(_("The issuer's signature is right."))
 
 

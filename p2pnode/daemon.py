@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -59,8 +58,15 @@ def tune() -> None:
     gc.set_threshold(GARBAGE_MIN, 5, 5)
 
 
-def run(home: Path, listen: tuple[str, ...] = ()) -> None:
+def run(
+    home: Path,
+    listen: tuple[str, ...] = (),
+    *,
+    ready: Callable[[dict[str, Any]], object],
+) -> None:
     """Run the node of the folder `home` until a signal ends it.
+
+    `ready` is told `p2pnode.ready/1` once, when all doors are open.
 
     Raises:
         Failure: no keys, another node on the folder, a store that cannot be
@@ -71,7 +77,7 @@ def run(home: Path, listen: tuple[str, ...] = ()) -> None:
     tune()
     identity = identities.load_unsealed(home)
     with folder.locked(home), _in_words():
-        trio.run(_main, home, identity, listen or _last_addresses(home))
+        trio.run(_main, home, identity, listen or _last_addresses(home), ready)
 
 
 @contextlib.contextmanager
@@ -113,7 +119,10 @@ def _remember_ports(home: Path, addresses: Sequence[str]) -> None:
 
 
 async def _main(
-    home: Path, identity: identities.Identity, listen: tuple[str, ...]
+    home: Path,
+    identity: identities.Identity,
+    listen: tuple[str, ...],
+    ready: Callable[[dict[str, Any]], object],
 ) -> None:
     verifier = SharingVerifier()
 
@@ -140,19 +149,18 @@ async def _main(
         table = routes(lambda: keeper.node)
         port = await nursery.start(server.serve, app.build(table), home)
         _remember_ports(home, keeper.node.network.addresses)
-        _say_ready(keeper.node, port)
+        ready(_ready(keeper.node, port))
+        sys.stdout.flush()
 
 
-def _say_ready(node: Node, port: int) -> None:
-    document = {
+def _ready(node: Node, port: int) -> dict[str, Any]:
+    return {
         "format": "p2pnode.ready/1",
         "pid": os.getpid(),
         "api": f"http://127.0.0.1:{port}",
         "addresses": list(node.network.addresses),
         "peer_id": node.network.peer_id,
     }
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
 
 
 async def _stop_on_signal(scope: trio.CancelScope, keeper: Keeper) -> None:

@@ -188,7 +188,7 @@ class Books:
             return Failure(
                 "waits-for-finals",
                 "Round {round} cannot be closed before {when}: it waits for {owners}.",
-                "Finals of {quorum} witnesses; {have} are here.",
+                "At least {quorum} of its witnesses have finished it; now {have} have.",
                 "Wait until then; the nodes of those witnesses must run.",
                 round=number,
                 when=_clock_time(view.terms.rounds[number - 1].final_from),

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("names", nargs="*", metavar="subject", help=", ".join(SUBJECTS))
     parser.add_argument("--json", action="store_true", help="print a document")
-    parser.add_argument("--quick", action="store_true", help="under 45 s")
+    parser.add_argument("--quick", action="store_true", help="a seventh of the work")
     chosen = parser.parse_args(arguments)
     unknown = [name for name in chosen.names if name not in SUBJECTS]
     if unknown:

@@ -32,7 +32,12 @@ POOL_MAX = 1_000
 def main() -> int:
     """Read the command line and fuzz."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
-    parser.add_argument("target", choices=[*TARGETS, "all"])
+    parser.add_argument(
+        "target",
+        choices=[*TARGETS, "all"],
+        metavar="TARGET",
+        help=" | ".join((*TARGETS, "all")),
+    )
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--corpus", type=Path, help="a folder of inputs, kept")
     parser.add_argument("--seed", type=int, default=1, help="of the dice")

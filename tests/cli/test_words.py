@@ -1,0 +1,153 @@
+"""What the node's documents call things reaches people in words of their language."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from cli import accounts, client, i18n, main, output
+from cli.words import word
+from p2pnode import daemon
+from protocols.claims import Kind
+from protocols.settlement.verify import Verdict
+from protocols.tags.entry import Carrier
+from protocols.terms import Act, Role
+
+SHOWN = {
+    "title": "Balloons",
+    "campaign": "p2pc1x",
+    "unit": "CNY",
+    "budget": 10_000,
+    "residue": {"name": "shop"},
+    "role": "participant",
+    "records": 7,
+    "feeds": 2,
+    "stages": [
+        {
+            "id": "find",
+            "reward": {"rule": "halving", "amount": 10_000, "percent_bp": 0},
+            "acts": 1,
+            "accepted": 1,
+        }
+    ],
+    "rounds": [
+        {"closes": 1_000_000 * n, "final_from": 1_000_000 * n + 10} for n in (1, 2, 3)
+    ],
+    "closes": [{"round": 1}],
+    "conditions": [],
+    "waits_for": [],
+}
+
+
+@pytest.fixture
+def chinese(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("P2PNODE_LANG", "zh_CN")
+    i18n._catalogue.cache_clear()
+    yield
+    i18n._catalogue.cache_clear()
+
+
+@pytest.mark.usefixtures("chinese")
+def test_what_documents_call_things_is_said_in_chinese() -> None:
+    codes = [
+        *(kind.name for kind in (*Act, Kind.ENTER, Kind.REVERSAL, Kind.CLOSE)),
+        *(each.name for each in (*Role, *Carrier) if each.name),
+        *(each.value for each in Verdict),
+        *("flat", "halving", "connected", "known", "blocked", "follower", "sponsor"),
+        *("witness", "payee", "participant", "resident", "fork", "omitted", "padded"),
+    ]
+    english = [code for code in codes if word(code.lower()).isascii()]
+    assert not english
+
+
+def test_a_word_nobody_knows_stays() -> None:
+    assert word("brand-new") == "brand-new"
+
+
+def test_the_list_of_commands_says_what_each_says_itself() -> None:
+    program = main.Program("p2pnode")
+    context = click.Context(program)
+    said = main._commands()
+    for name in program.list_commands(context):
+        found = program.get_command(context, name)
+        assert found is not None
+        assert (found.help or "").startswith(said[name].rstrip("."))
+
+
+def test_amounts_stand_to_the_right() -> None:
+    rows = [("Anna", accounts.money(5, "CNY")), ("Bo", accounts.money(123_450, "CNY"))]
+    assert output.table(("payee", "amount"), rows) == [
+        "payee        amount",
+        "Anna       0.05 CNY",
+        "Bo     1,234.50 CNY",
+    ]
+
+
+@pytest.mark.parametrize("next_round", [2, None])
+def test_show_names_the_rounds_to_come_or_the_last(
+    next_round: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(
+        client, "call", lambda *_args: {**SHOWN, "next_round": next_round}
+    )
+    assert main.run(["campaign", "show"]) == 0
+    said = capsys.readouterr().out
+    assert ("round 2: ends" in said, "round 3: ends" in said) == (
+        (True, True) if next_round else (False, False)
+    )
+    assert ("Round 1 was the last" in said) == (next_round is None)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "args", "begins"),
+    [
+        (True, [], "The node runs until Ctrl-C. Others reach it at /ip4/"),
+        (True, ["--json"], '{"format": "p2pnode.ready/1"'),
+        (False, [], '{"format": "p2pnode.ready/1"'),
+    ],
+)
+def test_the_ready_line_is_words_on_a_terminal(
+    terminal: bool,
+    args: list[str],
+    begins: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(_home: Path, _listen: tuple[str, ...], *, ready: Any) -> None:
+        ready({"format": "p2pnode.ready/1", "addresses": ["/ip4/127.0.0.1/tcp/1"]})
+
+    monkeypatch.setattr(daemon, "run", run)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert main.run(["run", *args]) == 0
+    assert capsys.readouterr().out.startswith(begins)
+
+
+def test_nobody_is_me_in_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.bundle").write_bytes(b"")
+    file = str(tmp_path / "x.bundle")
+    assert main.run(["campaign", "explain", file, "--person", "me"]) == 2
+    assert "who you are" in capsys.readouterr().err
+
+
+def test_a_package_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("P2PNODE_DEBUG", raising=False)
+
+    def absent(_name: str) -> None:
+        raise ModuleNotFoundError("No module named 'nacl'", name="nacl")
+
+    monkeypatch.setattr("importlib.import_module", absent)
+    assert main.run(["status"]) == 1
+    said = capsys.readouterr().err
+    assert "nacl is not installed" in said
+    assert "p2pnode doctor" in said
