@@ -263,7 +263,7 @@ def verify(view: View) -> Verified:
     closed = [report.claim.round for report in reports]
     done = max(closed, default=0)
     ended = any(report.claim.last for report in reports)
-    missing = {one for report in reports for one in report.missing}
+    missing = dict.fromkeys(one for report in reports for one in report.missing)
     number = None
     unclosed: Closing | None = None
     waits: tuple[str, ...] = ()
@@ -273,13 +273,13 @@ def verify(view: View) -> Verified:
         if len(view.terms.witnesses) - len(waits) >= view.terms.quorum:
             waits = ()
             unclosed, lacking = _unclosed(view, number)
-            missing.update(lacking)
+            missing.update(dict.fromkeys(lacking))
     return Verified(
         reports=reports,
         unclosed=unclosed,
         waits_for=waits,
         next_round=number,
-        missing=tuple(RecordId(one) for one in sorted(missing) if len(one) == ID_SIZE),
+        missing=tuple(RecordId(one) for one in missing if len(one) == ID_SIZE),
     )
 
 

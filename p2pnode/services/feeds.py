@@ -46,7 +46,7 @@ STOPPED = "stopped/"
 
 
 MISSING_MAX: Final = 4_096
-"""Records that are asked for by id at once."""
+"""Records of one campaign that are asked for by id at once."""
 
 
 class FeedStopped(Failure):
@@ -251,8 +251,8 @@ class Feeds:
 
         Those of a branch stand in no feed: `store.get` finds them, chains and
         frontiers do not change. A damaged record is mended in its place; one at
-        the place of another proves a fork. What nobody asked for is refused
-        where its feed is not known to be forked.
+        the place of another proves a fork. What is neither here nor asked for
+        is refused: no terms bound how much of it there is.
 
         Raises:
             StoreInDoubt, StoreFull: nothing of the batch counts as accepted.
@@ -265,8 +265,9 @@ class Feeds:
                 try:
                     if await self._is_damaged(record):
                         mended.append(record)
-                    else:
-                        await self._take_branch(record, intake)
+                    elif await self._is_asked_for(record) and await self._is_branch(
+                        record, intake
+                    ):
                         found.append(record)
                 except ProtocolError as error:
                     intake.refuse(error, record)
@@ -286,10 +287,15 @@ class Feeds:
             self.ask_for((scope,), [error.record_id])
 
     def ask_for(self, scopes: tuple[Scope, ...], ids: Iterable[RecordId]) -> None:
-        """Ask neighbours for records by id, in these scopes, until one brings them."""
-        for record_id in ids:
-            if len(self.missing) < MISSING_MAX:
-                self.missing[record_id] = scopes
+        """Ask neighbours for records by id, in these scopes, until one brings them.
+
+        The earlier ones come first; what was asked for before fills what is left.
+        """
+        known = [one for one, where in self.missing.items() if where == scopes]
+        for record_id in known:
+            del self.missing[record_id]
+        chosen = [*dict.fromkeys([*ids, *known])][:MISSING_MAX]
+        self.missing.update(dict.fromkeys(chosen, scopes))
         if self.missing:
             self._notify(Change(asked=True))
 
@@ -404,21 +410,41 @@ class Feeds:
             return True
         return False
 
-    async def _take_branch(self, record: Record, intake: Intake) -> None:
-        """Check a record of another branch; one that was asked for may prove it.
+    async def _is_asked_for(self, record: Record) -> bool:
+        """Whether a record was asked for; False: it is here by now.
 
         Raises:
-            ProtocolError: BAD_SIGNATURE, or NOT_A_FORK.
+            ProtocolError: NOT_A_FORK, it is neither.
+        """
+        if record.id in self.missing:
+            return True
+        try:
+            held = await self.store.get(record.id)
+        except StoreDamaged as error:
+            self.note_damage(error, record.scope)
+            return False
+        if held is None:
+            raise ProtocolError(Reason.NOT_A_FORK, "nobody asked for it")
+        return False
+
+    async def _is_branch(self, record: Record, intake: Intake) -> bool:
+        """Whether a record that was asked for is of another branch; it may prove it.
+
+        Else it comes with its chain.
+
+        Raises:
+            ProtocolError: BAD_SIGNATURE.
         """
         check_signature(record)
         proof = self.fork(record.scope, record.author)
         if proof is not None and record.seq >= proof.seq:
-            return
+            return True
         place = (record.scope, record.author, record.seq, record.seq + 1)
         held = await self.store.feed(*place, RECORD_MAX)
-        if record.id not in self.missing or not held or held[0].id == record.id:
-            raise ProtocolError(Reason.NOT_A_FORK, "not on a branch")
+        if not held or held[0].id == record.id:
+            return False
         await intake.add_fork(prove_fork(held[0], record))
+        return True
 
     async def _has_room(self, record: Record) -> bool:
         """Whether the terms of its campaign let a record be kept."""
@@ -449,6 +475,7 @@ class Feeds:
             self._scopes[scope].put(author, state)
             self._last_ms.pop((scope, author), None)
         for record in intake.accepted:
+            self.missing.pop(record.id, None)
             room = self._rooms.get(record.scope)
             if room is not None:
                 room.took(record)

@@ -26,6 +26,7 @@ from protocols.effects import (
     Step,
     Told,
 )
+from protocols.limits import WANT_IDS_MAX
 from protocols.wire import Goodbye
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Link:
         self._quota = circle.quota(stream.peer)
         self._out = Outbox(session, feeds, self._damaged)
         self._pings: dict[bytes, trio.Event] = {}
+        self._asked: dict[RecordId, None] = {}
+        """What is missing and was asked for by id; the latest last."""
         self._scope = trio.CancelScope()
 
     async def run(self) -> None:
@@ -218,7 +221,9 @@ class Link:
         elif isinstance(effect, IngestForks):
             await self._took(await self._feeds.ingest_forks(effect.proofs, self))
         elif isinstance(effect, IngestFound):
-            await self._took(await self._feeds.ingest_by_id(effect.records))
+            report = await self._feeds.ingest_by_id(effect.records)
+            await self._took(report)
+            self._quota.wasted(len(effect.records) - len(report.accepted))
             self._queue(self.session.dealt_with(effect.records).frames)
         elif isinstance(effect, Serve | ServeIds):
             self._out.plan(effect)
@@ -270,9 +275,19 @@ class Link:
         self._ask_for_missing()
 
     def _ask_for_missing(self) -> None:
+        """Ask for some of what is missing by id: each in turn, new ones first.
+
+        Nobody's names, of which a liar can have many, keep others from theirs.
+        """
+        missing = self._feeds.missing
+        new = [one for one in missing if one not in self._asked]
+        old = [one for one in self._asked if one in missing]
+        turn = [*new, *old][:WANT_IDS_MAX]
+        waiting = old[max(0, len(turn) - len(new)) :]
+        self._asked = dict.fromkeys([*waiting, *turn])
         wanted: dict[Scope, list[RecordId]] = {}
-        for record_id, scopes in self._feeds.missing.items():
-            for scope in scopes:
+        for record_id in turn:
+            for scope in missing[record_id]:
                 wanted.setdefault(scope, []).append(record_id)
         for scope, ids in wanted.items():
             self._queue(self.session.want_ids(scope, ids).frames)

@@ -115,7 +115,7 @@ class Outbox:
         if isinstance(asked, Serve):
             self._ranges.append(asked)
         else:
-            for record_id in asked.ids[: IDS_MAX - len(self._ids)]:
+            for record_id in asked.ids[: max(0, IDS_MAX - len(self._ids))]:
                 self._ids[record_id] = asked.scope
         self.nudge()
 
@@ -123,7 +123,7 @@ class Outbox:
         """What others brought by id: the peer may have asked for it in vain."""
         for record in records:
             scope = self._owed.pop(record.id, None)
-            if scope is not None:
+            if scope is not None and len(self._ids) < IDS_MAX:
                 self._ids[record.id] = scope
                 self.nudge()
 

@@ -28,6 +28,9 @@ WAIT_SECONDS: Final = 1.5
 AGAIN_SECONDS: Final = 0.5
 """How long those may take who were asked, before the next are."""
 
+PAUSE_SECONDS: Final = 0.05
+"""Between two looks: tellers of nonsense must not keep a node looking."""
+
 TOLD_MAX: Final = 1_024
 """Absent feeds that one link may tell of; what it tells beyond is compared later."""
 
@@ -65,6 +68,7 @@ class Overdue:
                 await self._wake.wait()
             for link, scope, heads in self.due(trio.current_time()):
                 link.graft(scope, heads)
+            await trio.sleep(PAUSE_SECONDS)
 
     def told(self, link: Link, told: Told, now: Seconds) -> None:
         """A peer has heads that are not here."""

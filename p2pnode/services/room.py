@@ -42,6 +42,17 @@ class Room:
         self._used: dict[AuthorKey, int] = {}
         """Bytes of claims and notes of the feeds that grew since the start."""
 
+    @property
+    def witnesses(self) -> tuple[AuthorKey, ...]:
+        """The campaign's witnesses, in the order of its terms."""
+        return tuple(witness.key for witness in self._terms.witnesses)
+
+    def records_max(self, author: AuthorKey) -> int:
+        """How many records of a feed are kept."""
+        caps, named = self._terms.caps, self._terms.names(author)
+        records = caps.named_records_per_feed if named else caps.records_per_feed
+        return records + PART_SPARE
+
     async def admits(self, record: Record, feeds: int) -> bool:
         """Whether a record is kept, if it follows its feed.
 
@@ -51,13 +62,12 @@ class Room:
         """
         author, caps = record.author, self._terms.caps
         if record.scope != self._campaign:
-            return any(author == witness.key for witness in self._terms.witnesses)
+            return author in self.witnesses
         named = self._terms.names(author)
         feeds_max = caps.feeds + caps.feeds // FEEDS_SPARE
         if record.seq == 0 and not named and feeds > feeds_max:
             return False
-        records = caps.named_records_per_feed if named else caps.records_per_feed
-        if record.seq >= records + PART_SPARE:
+        if record.seq >= self.records_max(author):
             return False
         room = caps.named_bytes_per_feed if named else caps.bytes_per_feed
         spare = record.kind in (Kind.ERASE, Kind.REDEEM)

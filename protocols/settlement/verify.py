@@ -11,14 +11,15 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, zip_longest
 
 from protocols.checked import Checked
 from protocols.claims import Close, Kind
 from protocols.errors import ProtocolError, Reason
-from protocols.evidence import Cover, cover, feed_up_to, find_final
+from protocols.evidence import Cover, Lack, cover, feed_up_to
 from protocols.feed import Head
 from protocols.keys import AuthorKey, RecordId, Scope, witness_scope
-from protocols.record import Record
+from protocols.record import NO_BACKLINK, Record
 from protocols.settlement.close import Closing, close_claim, read_lists
 from protocols.settlement.cut import CutEntry, Declared, ForkEntry, Incomplete
 from protocols.settlement.settle import Settlement, settle
@@ -331,32 +332,47 @@ def _compare_forks(declared: Declared, supported: Cover) -> list[CutFinding]:
 
 def finals_at_hand(terms: Terms, number: int, evidence: Evidence) -> list[Record]:
     """The valid finals of a round that are here, earliest first."""
+    if not 1 <= number <= len(terms.rounds):
+        return []
     scope = witness_scope(campaign_id(terms))
     found = []
     for witness in terms.witnesses:
-        final = _final_of(terms, number, evidence.feed(scope, witness.key), evidence)
+        final = _final_of(terms, number, evidence.feed(scope, witness.key))
         if final is not None:
             found.append(final)
     return sorted(found, key=lambda record: (record.header.time_ms, record.id))
 
 
-def _final_of(
-    terms: Terms, number: int, records: Iterable[Record], evidence: Evidence
-) -> Record | None:
-    """A final of one witness; if its feed forked, of the first branch with one."""
+def _final_of(terms: Terms, number: int, records: Iterable[Record]) -> Record | None:
+    """A final of one witness; if its feed forked, of the first branch with one.
+
+    Args:
+        terms: the campaign's terms.
+        number: the round, one of the terms.
+        records: what is here of the witness's feed, by seq.
+    """
+    valid_from = terms.rounds[number - 1].final_from
+    latest: dict[tuple[int, RecordId], int] = {(-1, NO_BACKLINK): -1}
+    """Record whose feed is here -> the time of the last valid `seen` up to it."""
     for record in records:
-        if record.kind != Kind.SEEN or record.claim_bytes is None:
+        header = record.header
+        below = latest.get((header.seq - 1, header.backlink))
+        if below is None or record.claim_bytes is None:
             continue
-        if record.claim().final != number:
-            continue
-        try:
-            feed = feed_up_to(record.id, evidence.lookup)
-        except (Incomplete, ProtocolError):
-            continue
-        final = find_final(terms, number, feed)
-        if final is not None:
-            return final
+        later = record.kind == Kind.SEEN and header.time_ms > below
+        latest[header.seq, record.id] = header.time_ms if later else below
+        if later and header.time_ms >= valid_from and record.claim().final == number:
+            return record
     return None
+
+
+def _in_turn(lacks: Iterable[Lack]) -> list[RecordId]:
+    """What is missing: the first of each witness, then the second."""
+    named: dict[AuthorKey, list[RecordId]] = {}
+    for lack in lacks:
+        named.setdefault(lack.witness, []).append(lack.record)
+    turns = chain.from_iterable(zip_longest(*named.values()))
+    return list(dict.fromkeys(one for one in turns if one is not None))
 
 
 def declare(
@@ -374,7 +390,8 @@ def declare(
     Raises:
         Incomplete: fewer than 2f+1 finals (missing: the silent witnesses'
             keys), or records that finals list are not here, and without
-            those finals there are fewer than 2f+1.
+            those finals there are fewer than 2f+1: each witness's in turn, so
+            that one that names much keeps nobody from the others'.
         ProtocolError: WRONG_CUT.
     """
     finals = finals_at_hand(terms, number, evidence)
@@ -382,17 +399,17 @@ def declare(
         heard = {final.author for final in finals}
         silent = [w.key for w in terms.witnesses if w.key not in heard]
         raise Incomplete(silent)
-    missing: set[bytes] = set()
+    lacks: list[Lack] = []
     while True:
         named = tuple(sorted(final.id for final in finals[: terms.quorum]))
         found = cover(terms, number, named, evidence.lookup, heads_of(before))
         if not found.lacks:
             break
-        missing.update(lack.record for lack in found.lacks)
+        lacks += found.lacks
         lacking = {lack.witness for lack in found.lacks}
         finals = [final for final in finals if final.author not in lacking]
         if len(finals) < terms.quorum:
-            raise Incomplete(sorted(missing))
+            raise Incomplete(_in_turn(lacks))
     declared = Declared(round=number, finals=named, cut=found.cut, forks=found.forks)
     settlement = settle(terms, [*before, declared], evidence.lookup, evidence.checked)
     return Closing(declared=declared, settlement=settlement)

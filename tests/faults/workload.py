@@ -273,6 +273,7 @@ async def _fork(feeds: Feeds, key: SigningKey, records: list[Record]) -> None:
     other = chain(key, records[0].scope, 2, records[:place], "another branch")
     wires = [encode_record(record) for record in other]
     await feeds.ingest(wires[:1])
+    feeds.ask_for((records[0].scope,), [record.id for record in other])
     await feeds.ingest_by_id(wires)
 
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 from p2pnode.ports import Store, StoreInDoubt
-from p2pnode.services.feeds import Change, Draft, Feeds, FeedStopped
+from p2pnode.services.feeds import MISSING_MAX, Change, Draft, Feeds, FeedStopped
 from p2pnode.services.intake import Gap
 from p2pnode.store.memory import MemoryStore
 from protocols.claims import Announce, Kind
@@ -16,6 +16,7 @@ from protocols.errors import ProtocolError, Reason
 from protocols.feed import Head, prove_fork
 from protocols.keys import (
     NetworkId,
+    RecordId,
     Scope,
     Seed,
     Signature,
@@ -196,9 +197,33 @@ async def test_nothing_follows_a_fork_but_branches_by_id() -> None:
     report = await feeds.ingest(wires(*chain(ALICE, "3", after=first)))
     assert [item.reason for item in report.refused] == [Reason.FORK]
     assert not report.refused[0].fault
+    (refusal,) = (await feeds.ingest_by_id(wires(other))).refused
+    assert refusal.fault  # however many there are, nobody asked for them
+    feeds.ask_for((SCOPE,), [other.id])
     assert (await feeds.ingest_by_id(wires(other))).accepted == (other,)
+    assert (await feeds.ingest_by_id(wires(other))).refused == ()  # two were asked
+    assert not feeds.missing
     assert await feeds.store.get(other.id) == other
     assert feeds.head(SCOPE, ALICE.author) == Head(0, first.id)
+
+
+async def test_an_answer_by_id_that_belongs_into_a_chain_is_no_fault() -> None:
+    feeds = await opened()
+    first, second = chain(ALICE, "1", "2")
+    feeds.ask_for((SCOPE,), [second.id])
+    report = await feeds.ingest_by_id(wires(second))
+    assert (report.accepted, report.refused) == ((), ())
+    await feeds.ingest(wires(first, second))
+    assert not feeds.missing
+    assert (await feeds.ingest_by_id(wires(second))).refused == ()
+
+
+async def test_what_is_missing_is_bounded_and_the_latest_names_come_first() -> None:
+    feeds = await opened()
+    names = [RecordId(n.to_bytes(32, "big")) for n in range(2 * MISSING_MAX)]
+    feeds.ask_for((SCOPE,), names)
+    feeds.ask_for((SCOPE,), names[-2:])
+    assert list(feeds.missing) == [*names[-2:], *names[: MISSING_MAX - 2]]
 
 
 async def test_fork_proofs_are_checked_and_the_lowest_holds() -> None:
