@@ -32,9 +32,10 @@ class WitnessView:
     witness: AuthorKey
     first_seen: Mapping[RecordId, int]
     """Campaign record -> witness's first-cover time, in ms."""
-    unknown: Mapping[AuthorKey, RecordId]
-    """Authors with a listed head whose chain is not here, and the first record
-    that is missing: nothing is decided by that head and those after it."""
+    unknown: Mapping[AuthorKey, tuple[RecordId, int]]
+    """Authors with a listed head whose chain is not here, the first record that
+    is missing, and when the head was listed, in ms: nothing is decided by that
+    head and those after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,43 @@ class Cover:
     """Missing records of authors whom f+1 finals list: an honest witness has
     them. What only f list may exist nowhere, and nothing waits for it."""
     lacks: tuple[Lack, ...]
-    """All that is missing, by witness and author: until it is here, nothing of
-    these authors is padded or misdated for certain."""
+    """All that is missing, by witness and author."""
+    views: tuple[WitnessView, ...]
+    """What each of the named witnesses covers."""
+
+    def may_support(
+        self, terms: Terms, entry: CutEntry, before: Head | None, lookup: Lookup
+    ) -> bool:
+        """Whether records that are missing could make an entry right.
+
+        At best each witness that lists a missing chain covers the whole entry
+        since it did so; and more evidence makes no witness time later.
+        """
+        wanted, steps = entry.id, [*entry.steps]
+        for seq in range(entry.seq, -1 if before is None else before.seq, -1):
+            record = lookup(wanted)
+            if record is None:
+                return True
+            while len(steps) > 1 and steps[-1][0] > seq:
+                steps.pop()
+            known = [x.first_seen[wanted] for x in self.views if wanted in x.first_seen]
+            best = known + [
+                one.unknown[entry.author][1]
+                for one in self.views
+                if entry.author in one.unknown and wanted not in one.first_seen
+            ]
+            earliest, latest = (_witness_time(terms, x) for x in (best, known))
+            if earliest is None or steps[-1][1] < earliest:
+                return False
+            if latest is not None and steps[-1][1] > latest:
+                return False
+            wanted = record.header.backlink
+        return True
+
+
+def _witness_time(terms: Terms, times: Sequence[int]) -> int | None:
+    """The (f+1)-th smallest of first-cover times, if there are as many."""
+    return sorted(times)[terms.faults] if len(times) > terms.faults else None
 
 
 def feed_up_to(last: RecordId, lookup: Lookup) -> list[Record]:
@@ -147,7 +183,7 @@ def view(
     first_seen: dict[RecordId, int] = {}
     top: dict[AuthorKey, Head] = {}
     void: set[AuthorKey] = set()
-    unknown: dict[AuthorKey, RecordId] = {}
+    unknown: dict[AuthorKey, tuple[RecordId, int]] = {}
     for record, seen in seens(feed):
         for author, seq, head in seen.heads:
             if author in void:
@@ -161,7 +197,8 @@ def view(
             try:
                 branch = walk(author, Head(seq, head), before)
             except Incomplete as error:
-                unknown[author] = RecordId(error.missing[0])
+                missing = RecordId(error.missing[0])
+                unknown[author] = missing, record.header.time_ms
                 branch = None
             if branch is None:
                 void.add(author)
@@ -264,10 +301,11 @@ def cover(
         forks=forks_listed(terms, feeds),
         unknown=_missing(terms, views),
         lacks=tuple(
-            Lack(witness=one.witness, author=author, record=one.unknown[author])
+            Lack(witness=one.witness, author=author, record=one.unknown[author][0])
             for one in views
             for author in sorted(one.unknown)
         ),
+        views=tuple(views),
     )
 
 
@@ -275,7 +313,7 @@ def _missing(terms: Terms, views: Sequence[WitnessView]) -> tuple[RecordId, ...]
     """What is missing of authors whose heads f+1 of the witnesses list."""
     found: dict[AuthorKey, list[RecordId]] = {}
     for one in views:
-        for author, record_id in one.unknown.items():
+        for author, (record_id, _) in one.unknown.items():
             found.setdefault(author, []).append(record_id)
     vouched = (ids for ids in found.values() if len(ids) > terms.faults)
     return tuple(sorted({one for ids in vouched for one in ids}))

@@ -11,11 +11,13 @@ from protocols.bundle import FORMAT, write_bundle
 from protocols.claims import Kind, Part
 from protocols.codec import encode
 from protocols.errors import Reason
+from protocols.evidence import cover
 from protocols.feed import Head
 from protocols.framing import frame
 from protocols.keys import AuthorKey, RecordId
 from protocols.record import Record, encode_record, without_parts
-from protocols.settlement.close import close_claim, parts
+from protocols.settlement.close import Closing, close_claim, parts
+from protocols.settlement.cut import Declared
 from protocols.settlement.settle import settle
 from protocols.settlement.voucher import (
     VOUCHER,
@@ -211,6 +213,7 @@ def _closes() -> list[Case]:
         _close_case("a close without witness feeds", world, close, seen),
         _close_case("a close with an erased claim", world, close, bare),
         *_lying_lists(),
+        *_padded_in_doubt(),
         _second_round(),
         *_wrong_chains(),
     ]
@@ -245,13 +248,54 @@ def _lying_lists() -> list[Case]:
             declared = replace(declared, cut=cut)
             settlement = settle(world.terms, [declared], world.evidence().lookup)
         made = replace(made, settlement=settlement, declared=declared)
-        claim = close_claim(world.terms, made, world.scope, salt_of("close"))
-        for tree, top, index, data in parts(made.lists()):
-            part = Part(salt=salt_of(tree), tree=tree, root=top, index=index, data=data)
-            world.write(world.sponsor, Kind.PART, part)
-        close = world.write(world.sponsor, Kind.CLOSE, claim)
-        cases.append(_close_case(name, world, close))
+        cases.append(_close_case(name, world, _sign_close(world, made)))
     return cases
+
+
+def _padded_in_doubt() -> list[Case]:
+    """A cut is padded, and one witness lists a chain that is not here.
+
+    It could make the entry right only where f others cover what is padded.
+    """
+    cases = []
+    for others in (0, 1):
+        world = _small(witnesses=4, budget=1_000)
+        alice = key_of("alice").author
+        world.see()
+        scan = world.scan("alice", 0)
+        nowhere = {alice: Head(50, RecordId(b"\xee" * 32))}
+        (liar,) = world.see(only=[0], heads=nowhere)
+        world.see(only=[1] if others else [])
+        world.now = max(world.now, world.terms.rounds[0].final_from)
+        world.see(final=1, heads={}, only=[0, 1, 2])
+        lookup = world.evidence().lookup
+        finals = tuple(sorted(one.id for one in _finals(world)))
+        found = cover(world.terms, 1, finals, lookup, {})
+        times = [
+            one.first_seen[scan.id] for one in found.views if scan.id in one.first_seen
+        ]
+        step = (1, max(liar.header.time_ms, *times, 0))
+        cut = tuple(
+            replace(one, seq=1, id=scan.id, steps=(*one.steps, step))
+            if one.author == alice
+            else one
+            for one in found.cut
+        )
+        declared = Declared(round=1, finals=finals, cut=cut, forks=())
+        settlement = settle(world.terms, [declared], lookup)
+        made = Closing(declared=declared, settlement=settlement)
+        name = f"a padded cut, a chain that is not here, {others} others saw it"
+        cases.append(_close_case(name, world, _sign_close(world, made)))
+    return cases
+
+
+def _sign_close(world: World, made: Closing) -> Record:
+    """Publish a close as it is, lists first."""
+    claim = close_claim(world.terms, made, world.scope, salt_of("close"))
+    for tree, top, index, data in parts(made.lists()):
+        part = Part(salt=salt_of(tree), tree=tree, root=top, index=index, data=data)
+        world.write(world.sponsor, Kind.PART, part)
+    return world.write(world.sponsor, Kind.CLOSE, claim)
 
 
 def two_rounds(**how: Any) -> tuple[World, Record]:

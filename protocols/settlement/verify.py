@@ -263,10 +263,11 @@ def judge_cut(
 ) -> tuple[Verdict, tuple[CutFinding, ...], tuple[bytes, ...]]:
     """The second question: is the last cut what its named finals support?
 
-    With records missing only what is omitted is proven: more evidence can add
-    to what the finals support and never take away. An author whom one final
-    alone lists with a chain that is not here delays a verdict on her entry only
-    where it is not what is supported so far.
+    What is omitted is proven also with records missing: more evidence can add to
+    what the finals support and never take away. What is padded or misdated is
+    proven unless a chain of that author's is missing that could make it right:
+    so neither is an honest sponsor accused, nor can a witness keep a liar's cut
+    in doubt by naming what exists nowhere.
     """
     declared = rounds[-1]
     before = heads_of(rounds[:-1])
@@ -284,10 +285,14 @@ def judge_cut(
         finding
         for finding in found
         if finding.kind in {"padded", "misdated"}
-        and (supported.unknown or finding.author in lacking)
+        and finding.author in lacking
+        and isinstance(finding.declared, CutEntry)
+        and supported.may_support(
+            terms, finding.declared, before.get(finding.author), evidence.lookup
+        )
     ]
     findings = tuple(finding for finding in found if finding not in open_)
-    named = {lacking[one.author] for one in open_ if one.author in lacking}
+    named = {lacking[one.author] for one in open_}
     missing = tuple(sorted({*supported.unknown, *named}))
     if findings:
         return Verdict.WRONG, findings, missing

@@ -127,10 +127,11 @@ function seens(feed) {
 const findFinal = (terms, number, feed) =>
   seens(feed).find((one) => one.claim.final === number && one.timeMs >= terms.rounds[number - 1].finalFrom);
 
-/** {first: record key -> first-cover time, unknown: author -> missing record} of one witness. */
+/** {first: record key -> first-cover time, unknown: author -> missing record, since: author -> when it was listed}. */
 function view(feed, ours) {
   const first = new Map();
   const unknown = new Map();
+  const since = new Map();
   const top = new Map();
   const done = new Set();
   for (const seen of seens(feed)) {
@@ -145,6 +146,7 @@ function view(feed, ours) {
       }
       const branch = branchOf(by, seq, id, before, ours, (missing) => unknown.set(by, missing));
       if (!branch) {
+        if (unknown.has(by)) since.set(by, seen.timeMs);
         done.add(by);
         continue;
       }
@@ -152,7 +154,7 @@ function view(feed, ours) {
       for (const record of branch) first.set(record.key, seen.timeMs);
     }
   }
-  return { first, unknown };
+  return { first, unknown, since };
 }
 
 /** The records from a head down to above `before`, lowest first; null if they do not join. */
@@ -172,7 +174,7 @@ function branchOf(by, seq, id, before, ours, lacks) {
   return !before || same(at, before.id) ? found : null;
 }
 
-/** The cut and forks that the named finals support: {cut, forks, unknown, lacks}. */
+/** The cut and forks that the named finals support: {cut, forks, unknown, lacks, views}. */
 export function cover(terms, campaign, number, finals, lookup, heads) {
   const f = (terms.witnesses.length - 1) / 3;
   if (!(number >= 1 && number <= terms.rounds.length)) throw wrongCut("no such round");
@@ -199,7 +201,7 @@ export function cover(terms, campaign, number, finals, lookup, heads) {
   const cut = [...counts.keys()].sort()
     .map((by) => entryOf(by, counts.get(by), heads.get(by) ?? null, ours))
     .filter(Boolean);
-  return { cut, forks: forksListed(terms, campaign, feeds), unknown: vouched(views, f), lacks: new Map(views.flatMap((one) => [...one.unknown])) };
+  return { cut, forks: forksListed(terms, campaign, feeds), unknown: vouched(views, f), lacks: new Map(views.flatMap((one) => [...one.unknown])), views };
 }
 
 function checkFinals(terms, campaign, number, finals, feeds, f) {
@@ -262,6 +264,27 @@ function forksListed(terms, campaign, feeds) {
   return [...lowest.keys()].sort().map((by) => lowest.get(by));
 }
 
+/** Whether records that are missing could make a declared entry right. */
+function maySupport(f, views, entry, before, lookup) {
+  const by = hex(entry.author);
+  const time = (times) => (times.length > f ? times.sort((a, b) => a - b)[f] : null);
+  const steps = [...entry.steps];
+  let at = entry.id;
+  for (let seq = entry.seq; seq > (before ? before.seq : -1); seq--) {
+    const record = lookup(hex(at));
+    if (!record) return true;
+    while (steps.length > 1 && steps.at(-1).seq > seq) steps.pop();
+    const wt = steps.at(-1).time;
+    const known = views.filter((one) => one.first.has(record.key)).map((one) => one.first.get(record.key));
+    const hoped = views.filter((one) => !one.first.has(record.key) && one.since.has(by)).map((one) => one.since.get(by));
+    const earliest = time([...known, ...hoped]);
+    const latest = time(known);
+    if (earliest === null || wt < earliest || (latest !== null && wt > latest)) return false;
+    at = record.backlink;
+  }
+  return true;
+}
+
 /** The second question: {verdict, findings: [{author, kind}], missing}. */
 export function judgeCut(terms, campaign, declared, lookup) {
   const heads = new Map();
@@ -278,10 +301,13 @@ export function judgeCut(terms, campaign, declared, lookup) {
     return { verdict: lost ? "incomplete" : "wrong", reason: error.reason, findings: [], missing: error.missing ?? [] };
   }
   let findings = [...compare(last.cut, supported.cut, wire.cut, kindOf), ...compare(last.forks, supported.forks, wire.forks, () => "fork")];
-  const { unknown, lacks } = supported;
+  const { unknown, lacks, views } = supported;
+  const f = (terms.witnesses.length - 1) / 3;
+  const saidOf = (author) => last.cut.find((entry) => hex(entry.author) === author);
   const isOpen = (one) =>
-    (one.kind === "padded" || one.kind === "misdated") && (unknown.length > 0 || lacks.has(one.author));
-  const named = findings.filter((one) => isOpen(one) && lacks.has(one.author)).map((one) => lacks.get(one.author));
+    (one.kind === "padded" || one.kind === "misdated") && lacks.has(one.author) &&
+    maySupport(f, views, saidOf(one.author), heads.get(one.author) ?? null, lookup);
+  const named = findings.filter(isOpen).map((one) => lacks.get(one.author));
   const missing = [...new Set([...unknown, ...named])].sort();
   findings = findings.filter((one) => !isOpen(one));
   const verdict = findings.length ? "wrong" : missing.length ? "incomplete" : "ok";

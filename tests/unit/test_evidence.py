@@ -13,7 +13,7 @@ from protocols.feed import Head
 from protocols.keys import RecordId, witness_scope
 from protocols.record import without_parts
 from protocols.settlement import verify
-from protocols.settlement.cut import Incomplete
+from protocols.settlement.cut import Declared, Incomplete
 from protocols.settlement.verify import (
     Evidence,
     Verdict,
@@ -143,7 +143,7 @@ def test_a_head_whose_chain_is_not_here_decides_nothing():
     kept = Evidence(r for r in world.records if r.id != scan.id)
     found = view_of(world, evidence=kept)
     assert not {scan.id, more.id} & set(found.first_seen)
-    assert found.unknown == {DAVE: scan.id}
+    assert found.unknown[DAVE][0] == scan.id
 
 
 def test_a_seen_that_is_not_later_than_the_last_is_void():
@@ -344,6 +344,32 @@ def test_no_misdating_is_proven_while_a_chain_of_hers_is_missing():
     kept = Evidence(r for r in world.records if r.id != other.id)
     verdict, findings, missing = judge_cut(world.terms, [declared], kept)
     assert (verdict, findings, missing) == (Verdict.INCOMPLETE, (), (other.id,))
+
+
+def test_no_witness_keeps_a_padded_cut_in_doubt():
+    """One of f that names what exists nowhere, and a sponsor that pays for it."""
+    world = small_world()
+    world.see()
+    scan = world.scan("dave", 0)
+    seen(world, 0, [(DAVE, 50, RecordId(b"\xee" * 32))])
+    world.now = world.terms.rounds[0].final_from
+    world.see(final=1, heads={}, only=[0, 1, 2])
+    evidence = world.evidence()
+    finals = tuple(sorted(f.id for f in finals_at_hand(world.terms, 1, evidence)))
+    found = cover(world.terms, 1, finals, evidence.lookup, {})
+    at = next(i for i, entry in enumerate(found.cut) if entry.author == DAVE)
+    entry = found.cut[at]
+    since = found.views[0].unknown or found.views[1].unknown or found.views[2].unknown
+    late = (*entry.steps, (1, since[DAVE][1]))
+    for lie, kind in (
+        (replace(entry, seq=1, id=scan.id, steps=late), "padded"),
+        (replace(entry, steps=((0, OPENS + MINUTE * 2),)), "misdated"),
+    ):
+        cut = (*found.cut[:at], lie, *found.cut[at + 1 :])
+        declared = Declared(round=1, finals=finals, cut=cut, forks=())
+        verdict, findings, _ = judge_cut(world.terms, [declared], evidence)
+        assert verdict is Verdict.WRONG
+        assert [one.kind for one in findings] == [kind]
 
 
 def test_an_omission_is_proven_though_other_records_are_missing():
