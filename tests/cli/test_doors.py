@@ -67,13 +67,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield node
 
 
+def _no_reports(*_: object) -> Iterator[object]:
+    yield from ()
+
+
 @pytest.fixture
 def rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with things that are not what they should be."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("P2PNODE_DEBUG", raising=False)
     monkeypatch.setattr("cli.swarm_state.default_folder", lambda: tmp_path / "swarm")
-    monkeypatch.setattr("cli.sim._reports", lambda *_: (one for one in ()))
+    monkeypatch.setattr("cli.sim._reports", _no_reports)
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
