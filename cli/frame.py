@@ -42,6 +42,10 @@ class Command(click.Command):
         write_example(self.example, formatter)
         super().format_help(ctx, formatter)
 
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002  # click's
+        """Return the whole summary: in a list it is wrapped, not cut off."""
+        return self.help or ""
+
 
 class Group(click.Group):
     """A noun with verbs, whose help begins with an example."""

@@ -364,7 +364,7 @@ def kill(nodes: tuple[str, ...], *, where: Path | None, as_json: bool) -> None:
     from p2pnode.swarm import ending
 
     swarm = _swarm(where)
-    for name in swarm.known(nodes):
+    for name in dict.fromkeys(swarm.known(nodes)):
         if not ending.kill(swarm.home(name)):
             raise Failure(
                 "not-running",

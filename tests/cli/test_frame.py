@@ -100,6 +100,9 @@ def test_every_command_explains_itself(path: str) -> None:
     assert found.help
     if not isinstance(found, click.Group):
         assert "--json" in text
+        return
+    for each in found.commands.values():
+        assert (each.help or "") in " ".join(text.split()), "cut off in the list"
 
 
 def test_a_usage_error_says_what_to_do() -> None:
