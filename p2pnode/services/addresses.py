@@ -46,8 +46,11 @@ def is_plausible(address: str, peer: PeerId, *, local: bool) -> bool:
 def prefix_of(address: str) -> str:
     """The part of the internet an address lies in; empty outside of it.
 
-    Addresses are cheap within one prefix and dear across many.
+    Addresses are cheap within one prefix and dear across many. Names are cheap,
+    wherever they lead: all of them are one part.
     """
+    if address.startswith("/dns"):
+        return "dns"
     host = _host(address)
     if host is None or not host.is_global:
         return ""

@@ -207,6 +207,15 @@ def test_only_those_who_came_are_told_and_only_a_few() -> None:
     assert len(peers.to_tell("x", NOW_MS, local=False)) == TELL_MAX
 
 
+def test_names_are_one_part_of_the_net() -> None:
+    peers = table()
+    for number in range(1, 4):
+        peers.learn(name(number), [f"/dns4/{number}.example/tcp/1/p2p/{name(number)}"])
+    peers.learn(name(4), [where(4, "192.168.0.4")])
+    full = peers.candidates(0, {"dns": 2, "": 40})
+    assert [peer.peer for peer in full] == [name(4)]
+
+
 async def test_the_table_and_its_anchors_outlive_a_restart() -> None:
     store, rng = MemoryStore(), SeededRng("a")
     peers = PeerTable(store, rng)
