@@ -190,17 +190,17 @@ def talkative_log() -> AbstractContextManager[Any]:
 
 BUGS: dict[str, tuple[Bug, int]] = {
     "lost acknowledgement": (lost_acknowledgement, 1),
-    "skipped backlink check": (skipped_backlink, 5),
+    "skipped backlink check": (skipped_backlink, 7),
     "skipped signature check": (skipped_signature, 7),
     "a set iterated": (iterated_set, 1),
     "a later head on another branch believed": (other_branch_believed, 32),
     "an in-doubt commit trusted": (doubtful_commit_trusted, 1),
-    "signed from memory after a doubt": (signed_from_memory, 4),
+    "signed from memory after a doubt": (signed_from_memory, 28),
     "a rounding that loses a fen": (lost_fen, 1),
     "a fork proof not passed on": (proof_kept_back, 5),
     "an unbounded queue": (unbounded_queue, 1),
-    "a comparison that stops early": (comparing_stopped, 3),
-    "a campaign half followed": (half_followed, 4),
+    "a comparison that stops early": (comparing_stopped, 1),
+    "a campaign half followed": (half_followed, 17),
     "a secret in the log": (talkative_log, 1),
 }
 """Bug -> how it is planted, and a seed of 12 nodes that finds it soon."""
