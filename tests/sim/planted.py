@@ -193,7 +193,7 @@ BUGS: dict[str, tuple[Bug, int]] = {
     "skipped backlink check": (skipped_backlink, 7),
     "skipped signature check": (skipped_signature, 7),
     "a set iterated": (iterated_set, 1),
-    "a later head on another branch believed": (other_branch_believed, 32),
+    "a later head on another branch believed": (other_branch_believed, 54),
     "an in-doubt commit trusted": (doubtful_commit_trusted, 1),
     "signed from memory after a doubt": (signed_from_memory, 28),
     "a rounding that loses a fen": (lost_fen, 1),
