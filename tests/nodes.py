@@ -172,7 +172,7 @@ class Daemon(Process):
         return {record.id.hex(): record for record in records}
 
 
-def until(true: Callable[[], bool], within_s: float = 20) -> None:
+def until(true: Callable[[], bool], within_s: float = 60) -> None:
     """Wait until something has come true."""
     deadline = time.monotonic() + within_s
     while not true():
