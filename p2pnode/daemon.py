@@ -44,8 +44,8 @@ STOP_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 GARBAGE_MIN: Final = 2_000
 """New objects before Python looks for cycles among them, five times as many before
-it looks among those that stayed, and again five times for all. Much rarer, and what
-broken connections leave behind stays for hours."""
+it looks among those that stayed, and again five times for all: much rarer, and cycles
+that outlived a first look would hardly ever be freed."""
 
 
 def tune() -> None:

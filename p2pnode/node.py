@@ -6,6 +6,7 @@ node from the real world, the simulator from a seeded one.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -93,8 +94,10 @@ class Node:
 
     def gauges(self) -> Iterator[Gauge]:
         """What waits in this node, each with its bound."""
-        asked = len(self.feeds.missing)
-        yield Gauge("records asked for by id", asked, MISSING_MAX)
+        for asked in Counter(self.feeds.missing.values()).values():
+            yield Gauge(
+                "records asked for by id in the same scopes", asked, MISSING_MAX
+            )
         yield Gauge("peers", len(self.neighbours.peers.all()), PEERS_MAX)
         yield from self.neighbours.gauges()
 

@@ -1,4 +1,4 @@
-"""What was checked is not checked again: signatures inside claims..
+"""What was checked is not checked again: signatures inside claims.
 
 Joins, cards, serials, taps and codes carry signatures of their own. A record's
 id commits to its author, scope and claim, a scope to the terms, a tag's id to

@@ -46,7 +46,7 @@ STOPPED = "stopped/"
 
 
 MISSING_MAX: Final = 4_096
-"""Records of one campaign that are asked for by id at once."""
+"""Records that are asked for by id at once in the same scopes."""
 
 
 class FeedStopped(Failure):
@@ -155,7 +155,7 @@ class Feeds:
         """As `room_of` said last."""
         self.missing: dict[RecordId, tuple[Scope, ...]] = {}
         """Records that neighbours are asked for by id: those that the disk has
-        changed, and those that finals and closes name and that are not here."""
+        changed, and those that witnesses and closes name and that are not here."""
 
     async def open(self) -> None:
         """Read what the store holds; also after it was reopened."""

@@ -474,11 +474,12 @@ class Neighbours:
         spare = self._manners.outbound_max - dialled
         if total >= self._manners.links_max or spare < 0:
             return None
+        if spare == 0 and not self._loose(dialled=True):
+            return None
         used = [link.address or "" for link in self._side(dialled=True)]
         crowd = Counter(map(prefix_of, [*used, *self._dialling.values()]))
-        loose = spare > 0 or bool(self._loose(dialled=True))
         for peer in self.peers.candidates(trio.current_time(), crowd):
-            if not loose or (spare == 0 and not peer.preferred):
+            if spare == 0 and not peer.preferred:
                 return None
             if peer.peer not in self._links and peer.peer not in self._dialling:
                 return peer

@@ -95,6 +95,7 @@ class Outbox:
             Gauge("bytes of answers", self._answers_size, ANSWERS_MAX),
             Gauge("ranges to serve", len(self._ranges), 2 * WANTS_OPEN_MAX),
             Gauge("records to serve by id", len(self._ids), IDS_MAX),
+            Gauge("records owed by id", len(self._owed), IDS_MAX),
             Gauge("new records for a busy writer", news, LAG_RECORDS_MAX),
         )
 

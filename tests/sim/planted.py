@@ -71,12 +71,12 @@ def skipped_signature() -> AbstractContextManager[Any]:
     return replaced(record.is_signed, lambda _one: True)
 
 
-def iterated_set() -> AbstractContextManager[Any]:
-    """The lines of a statement come in the order of a set."""
+def disordered_lines() -> AbstractContextManager[Any]:
+    """The lines of a statement come in another order, as if a set was iterated."""
     lines = settle._lines
 
     def unordered(*args: Any) -> Any:
-        return tuple(dict.fromkeys(reversed(lines(*args))))
+        return tuple(reversed(lines(*args)))
 
     return replaced(lines, unordered)
 
@@ -192,7 +192,7 @@ BUGS: dict[str, tuple[Bug, int]] = {
     "lost acknowledgement": (lost_acknowledgement, 1),
     "skipped backlink check": (skipped_backlink, 7),
     "skipped signature check": (skipped_signature, 7),
-    "a set iterated": (iterated_set, 1),
+    "statement lines in another order": (disordered_lines, 1),
     "a later head on another branch believed": (other_branch_believed, 54),
     "an in-doubt commit trusted": (doubtful_commit_trusted, 1),
     "signed from memory after a doubt": (signed_from_memory, 28),
