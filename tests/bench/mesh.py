@@ -23,15 +23,17 @@ DEGREE = 6
 COPIES_MOST = 1.5
 GOSSIPSUB_COPIES = 6.3
 """Of GossipSub as published, at the same degree."""
+MESHES = ((10, 100, 1), (20, 100, 1), (20, 50, 16), (100, 40, 1), (200, 20, 1))
+"""Nodes, publications, records in each."""
 CALM = Manners(reconcile_s=30.0)
 PAUSE_S = 0.25
 """Between two publications, whoever makes them."""
 
 
 def measure(share: float) -> list[Row]:
-    """Copies, bytes and delay, in a small and in a large mesh."""
+    """Copies, bytes and delay, in meshes from small to large."""
     rows: list[Row] = []
-    for nodes, count, size in ((20, 100, 1), (20, 50, 16), (100, 40, 1)):
+    for nodes, count, size in MESHES:
         rows += _rows(nodes, size, meshed(nodes, scaled(count, share), size))
     return rows
 
