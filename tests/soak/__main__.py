@@ -88,7 +88,7 @@ def run(folder: Path, *, seconds: float, rate: float, only: list[str] | None) ->
         traffic = Traffic([shop, alice], codes, rate)
         say(f"two nodes, {rate:g} records a second, {seconds / 60:g} minutes")
         with hostile(soak, shop, folder, only), traffic.flowing():
-            measure(soak, shop, traffic, seconds)
+            measure(soak, traffic, seconds)
             traffic.stop()
             settle(soak, traffic)
         look_at_the_disks(soak, traffic)
@@ -211,8 +211,9 @@ def _count(soak: Soak, told: IO[str]) -> None:
 # ------------------------------------------------------------------ measuring
 
 
-def measure(soak: Soak, shop: Daemon, traffic: Traffic, seconds: float) -> None:
+def measure(soak: Soak, traffic: Traffic, seconds: float) -> None:
     """Look at the shop once a second, until the time is over or a node is dead."""
+    shop, neighbour = traffic.nodes
     pid, start = shop.ready().pid, time.monotonic()
     next_command = COMMAND_S
     while (at := time.monotonic() - start) < seconds:
@@ -222,6 +223,7 @@ def measure(soak: Soak, shop: Daemon, traffic: Traffic, seconds: float) -> None:
             soak.died = f"{dead[0].home.name} died: {words[-1] if words else ''}"
             return
         soak.samples.append(sample(shop, pid, at))
+        soak.calm_ms.append(answered(neighbour)[0])
         if at >= next_command:
             next_command += COMMAND_S
             soak.command_ms.append(command_ms(shop, "status", "--json"))
@@ -232,12 +234,7 @@ def measure(soak: Soak, shop: Daemon, traffic: Traffic, seconds: float) -> None:
 
 def sample(shop: Daemon, pid: int, at_s: float) -> Sample:
     """One look."""
-    before = time.perf_counter()
-    try:
-        records = int(status(shop)["records"])
-    except (OSError, http.client.HTTPException, KeyError):
-        records = 0  # it did not answer: the time says so
-    status_ms = 1_000 * (time.perf_counter() - before)
+    status_ms, records = answered(shop)
     proc = Path(f"/proc/{pid}")
     linux = (proc / "fd").is_dir()
     return Sample(
@@ -251,6 +248,16 @@ def sample(shop: Daemon, pid: int, at_s: float) -> Sample:
     )
 
 
+def answered(node: Daemon) -> tuple[float, int]:
+    """How long GET /status took, and how many records it told of."""
+    before = time.perf_counter()
+    try:
+        records = int(status(node)["records"])
+    except (OSError, http.client.HTTPException, KeyError):
+        records = 0  # it did not answer: the time says so
+    return 1_000 * (time.perf_counter() - before), records
+
+
 def children(pid: int) -> list[int]:
     """Processes that a node started: it has one that checks signatures."""
     told = Path(f"/proc/{pid}/task/{pid}/children")
@@ -260,9 +267,9 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def status(shop: Daemon) -> dict[str, int]:
+def status(node: Daemon) -> dict[str, int]:
     """GET /status, on a connection of its own as the command does it."""
-    door = client.door(shop.home)
+    door = client.door(node.home)
     with closing(http.client.HTTPConnection("127.0.0.1", door.port, timeout=60)) as c:
         c.request("GET", "/status", headers={"Authorization": f"Bearer {door.token}"})
         answer: dict[str, int] = json.loads(c.getresponse().read())
@@ -290,11 +297,13 @@ def progress(soak: Soak, traffic: Traffic) -> None:
     last, first = window[-1], window[0]
     busy = (last.cpu_s - first.cpu_s) / max(last.at_s - first.at_s, SAMPLE_S)
     waits = [one.status_ms for one in window]
+    calm = soak.calm_ms[-len(window) :]
     say(
         f"{last.at_s / 60:5.1f} min  {last.memory_mb:6.1f} MB  "
         f"{last.descriptors:3} descriptors  {last.threads} threads  "
         f"{100 * busy:3.0f} % CPU  status {statistics.median(waits):.0f} ms, "
-        f"at most {max(waits):.0f}, command {soak.command_ms[-1]:.0f} "
+        f"at most {max(waits):.0f} (its neighbour {max(calm):.0f}), "
+        f"command {soak.command_ms[-1]:.0f} "
         f"(asking nobody {soak.floor_ms[-1]:.0f})  "
         f"{sum(map(len, traffic.acknowledged.values())):,} acknowledged  "
         f"{last.records:,} held  {soak.attacks.total()} attacks"

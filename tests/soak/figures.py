@@ -47,6 +47,8 @@ class Soak:
     """Wall times of `p2pnode status`."""
     floor_ms: list[float] = field(default_factory=list)
     """Of a command that asks nobody: what this machine takes to start Python."""
+    calm_ms: list[float] = field(default_factory=list)
+    """Of GET /status at the neighbour, which holds the same and nobody attacks."""
     acknowledged: int = 0
     refused: int = 0
     """Records of the honest that a node did not acknowledge."""
@@ -132,6 +134,7 @@ class Soak:
             "cpu_share": round(last.cpu_s / last.at_s, 3) if last else 0,
             "records_held": last.records if last else 0,
             "status_ms": _latency(self.status_ms()),
+            "calm_ms": _latency(self.calm_ms),
             "command_ms": _latency(self.command_ms),
             "floor_ms": _latency(self.floor_ms),
             "acknowledged": self.acknowledged,
@@ -175,6 +178,7 @@ def table(document: dict[str, Any]) -> str:
         ("CPU, of a core", f"{100 * told['cpu_share']:.0f} %"),
         ("records held at the end", f"{told['records_held']:,}"),
         ("GET /status, ms", _said(told["status_ms"])),
+        ("  the same of the node that nobody attacks", _said(told["calm_ms"])),
         ("p2pnode status, ms", _said(told["command_ms"])),
         ("p2pnode status --help, ms", _said(told["floor_ms"])),
         ("honest records", ", ".join(f"{told[word]:,} {word}" for word in honest)),
