@@ -86,6 +86,11 @@ class Duty:
         """Authors whose fork is listed."""
         self.finals: dict[int, None] = {}
         self.ended = False
+        """Whether the campaign's last close was found right."""
+        self.judging = False
+        """Whether that is being found out."""
+        self.judged = False
+        """Whether it was, since the last final."""
         self.tended_ms = -1
         """When something was last listed."""
         self.read = 0
@@ -339,15 +344,18 @@ class Witness:
         self._rng = rng
         self._trouble = ""
         self._duties: dict[Scope, Duty] = {}
+        self._nursery: trio.Nursery | None = None
+        """Where closes are judged while the duty goes on."""
         feeds.subscribe(self._note)
 
     async def run(self) -> None:
         """Do the duty until cancelled."""
         if self._library.identity.author_key is None:
             return
-        while True:
-            calm = await self._round()
-            await trio.sleep(POLL_S if calm else TROUBLE_S)
+        async with trio.open_nursery() as self._nursery:
+            while True:
+                calm = await self._round()
+                await trio.sleep(POLL_S if calm else TROUBLE_S)
 
     async def _round(self) -> bool:
         """Tend every campaign; say whether all went well.
@@ -383,7 +391,7 @@ class Witness:
             return
         duty, now_ms = self._duty(view, key.author), self._clock.now_ms()
         number = due_final(terms, duty, now_ms)
-        if number is not None and self._has_ended(duty):
+        if number is not None and await self._wants_none(duty):
             number = None
         if number is None and not duty.is_time(now_ms):
             return
@@ -414,9 +422,28 @@ class Witness:
         duty.catch_up()
         return duty
 
-    def _has_ended(self, duty: Duty) -> bool:
-        duty.ended = duty.ended or self._books.ended(duty.view)
+    async def _wants_none(self, duty: Duty) -> bool:
+        """Whether no final is given now: all has ended, or that is being judged.
+
+        It may take long; receipts are not kept waiting for it.
+        """
+        if duty.ended or duty.judging or not self._books.may_have_ended(duty.view):
+            return duty.ended or duty.judging
+        if not duty.judged:
+            duty.judging = True
+            if self._nursery is not None:
+                self._nursery.start_soon(self._judge, duty)
+                return True
+            await self._judge(duty)
+        duty.judged = False
         return duty.ended
+
+    async def _judge(self, duty: Duty) -> None:
+        try:
+            duty.ended = await self._books.ended(duty.view)
+        except Exception as error:  # noqa: BLE001  # the duty for others goes on
+            log.error("a close could not be judged: %s", error)  # noqa: TRY400
+        duty.judging, duty.judged = False, True
 
     async def _list(
         self,

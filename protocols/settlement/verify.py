@@ -79,8 +79,25 @@ class Evidence:
         self.version = 0
         self.checked = Checked()
         self._feeds: dict[tuple[Scope, AuthorKey], list[Record]] = {}
+        self._written: set[tuple[Scope, AuthorKey]] | None = None
+        """Feeds written since the last snapshot; None: there is none."""
         for record in records:
             self.add(record)
+
+    def snapshot(self) -> Evidence:
+        """All this as it is now, to be read while more is added here.
+
+        Feeds are shared until the next record of each. `checked` stays shared: it
+        only grows, by what is true for ever.
+        """
+        copy = Evidence()
+        copy.by_id = dict(self.by_id)
+        copy.version = self.version
+        copy.checked = self.checked
+        copy._feeds = dict(self._feeds)
+        copy._written = set()
+        self._written = set()
+        return copy
 
     def add(self, record: Record) -> None:
         """Take one more record, or the claim that a known one lacked."""
@@ -90,7 +107,7 @@ class Evidence:
         self.version += 1
         self.by_id[record.id] = record
         header = record.header
-        feed = self._feeds.setdefault((header.scope, header.author), [])
+        feed = self._own_feed((header.scope, header.author))
         if not feed or feed[-1].header.seq < header.seq:
             feed.append(record)
             return
@@ -99,6 +116,13 @@ class Evidence:
             feed.insert(place, record)
         else:
             feed[place] = record
+
+    def _own_feed(self, key: tuple[Scope, AuthorKey]) -> list[Record]:
+        """The list of a feed, which no snapshot reads."""
+        if self._written is not None and key not in self._written:
+            self._written.add(key)
+            self._feeds[key] = [*self._feeds.get(key, ())]
+        return self._feeds.setdefault(key, [])
 
     def lookup(self, record_id: RecordId) -> Record | None:
         """A record by its id."""

@@ -136,7 +136,7 @@ async def test_two_closes_at_once_sign_one_round_once() -> None:
         nursery.start_soon(close)
         nursery.start_soon(close)
     assert len(refused) == 1
-    assert len(sponsor.books.verify(view).reports) == 1
+    assert len((await sponsor.books.verify(view)).reports) == 1
 
 
 async def test_two_acts_at_once_enter_once() -> None:

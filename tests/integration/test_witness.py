@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+import trio
 
 from p2pnode.ports import StoreFull
 from p2pnode.services import witness as witness_module
@@ -322,3 +323,31 @@ async def test_a_restarted_witness_goes_on_where_it_was(shop: Shop) -> None:
     assert await shop.tend() == []
     await shop.take(shop.joined(bob, alice))
     assert listed(await shop.tend()) == [bob.author]
+
+
+async def test_receipts_do_not_wait_until_the_last_close_is_judged(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, autojump_clock: Any
+) -> None:
+    await shop.tend()
+    asked, answer = trio.Event(), trio.Event()
+
+    async def ended(_view: View) -> bool:
+        asked.set()
+        await answer.wait()
+        return False
+
+    monkeypatch.setattr(shop.player.books, "may_have_ended", lambda _view: True)
+    monkeypatch.setattr(shop.player.books, "ended", ended)
+    shop.clock.ms = shop.view.terms.rounds[0].final_from
+    before = len(shop.own())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.player.witness.run)
+        await asked.wait()
+        alice = key_of("alice")
+        await shop.take(shop.joined(alice, shop.root))
+        await trio.sleep(1)
+        assert listed(shop.own()[before:]) == [alice.author]
+        answer.set()
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert [one.claim().final for one in shop.own()[before:]] == [None, 1]
