@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 from protocols.claims import Fork, Kind, Seen
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof, Head, check_fork
 from protocols.keys import AuthorKey, RecordId, Scope, Signature, witness_scope
-from protocols.limits import STEPS_MAX
+from protocols.limits import HEADS_MAX, PART_SPARE, STEPS_MAX
 from protocols.record import Record
 from protocols.settlement.cut import CutEntry, ForkEntry, Incomplete
 from protocols.terms import Terms, campaign_id
@@ -23,6 +24,44 @@ from protocols.terms import Terms, campaign_id
 Lookup = Callable[[RecordId], Record | None]
 Walk = Callable[[AuthorKey, Head, Head | None], Sequence[RecordId] | None]
 """Ids from a head down to above another; None if they do not join."""
+
+
+HEAD_BYTES: Final = 75
+"""A head in a `seen` takes at most as many."""
+
+SEEN_BYTES: Final = 32
+"""What a `seen` takes besides its heads."""
+
+FORK_BYTES: Final = 1_024
+"""A `fork` claim takes less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessRoom:
+    """How much an honest witness of a campaign writes at most. Spec 0009 §1."""
+
+    records: int
+    bytes: int
+    """Of all claims."""
+    forks: int
+    """Of the records, `fork`s."""
+
+
+def witness_room(terms: Terms) -> WitnessRoom:
+    """What the terms let a witness say, and therefore all that is kept of it.
+
+    Every plain `seen` lists a head that moved, and is the only one of its interval
+    unless it is full, or a fork took a head out of it.
+    """
+    caps = terms.caps
+    longest = max(caps.records_per_feed, caps.named_records_per_feed) + PART_SPARE
+    heads, forks, finals = caps.feeds * longest, 2 * caps.feeds, len(terms.rounds)
+    span_ms = 2 * (terms.redeem_until - terms.rounds[0].opens)
+    turns = span_ms // terms.seen_interval_ms + 1
+    seens = min(heads, turns + heads // HEADS_MAX + forks)
+    records = seens + forks + finals
+    size = SEEN_BYTES * records + HEAD_BYTES * heads + FORK_BYTES * forks
+    return WitnessRoom(records=records, bytes=size, forks=forks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from p2pnode.ports import StoreDamaged, StoreInDoubt
 from p2pnode.services.feeds import Draft
 from protocols.claims import Fork, Kind, Seen
 from protocols.errors import ProtocolError
-from protocols.evidence import fork_proof
+from protocols.evidence import fork_proof, witness_room
 from protocols.feed import Head
 from protocols.join import Continue, Join, check_continue, check_join
 from protocols.keys import AuthorKey, RecordId, Scope, SigningKey, witness_scope
@@ -80,6 +80,8 @@ class Duty:
 
     def __init__(self, view: View, me: AuthorKey, feeds: Feeds) -> None:
         self.view = view
+        self.room = witness_room(view.terms)
+        """How much I may write."""
         self.listed: dict[AuthorKey, int] = {}
         """Author -> highest listed seq."""
         self.forks: dict[AuthorKey, None] = {}
@@ -124,11 +126,16 @@ class Duty:
         if scope == self.view.campaign:
             self.moved[author] = None
 
+    @property
+    def left(self) -> int:
+        """How many records I may still write besides finals."""
+        return max(0, self.room.records - len(self.view.terms.rounds) - self.read)
+
     def is_time(self, now_ms: int) -> bool:
         """Whether something moved, and the last turn was long enough ago."""
         last_ms = max(self._last_ms, self.tended_ms)
         rested = now_ms >= last_ms + self.view.terms.seen_interval_ms
-        return rested and bool(self.moved or self.due)
+        return rested and self.left > 0 and bool(self.moved or self.due)
 
     def catch_up(self) -> None:
         """Read on in my own feed: what it says is what I have listed."""
@@ -200,8 +207,14 @@ class Duty:
         return tuple((one, found[one].seq, found[one].id) for one in sorted(found))
 
     def next_forks(self) -> list[AuthorKey]:
-        """Whose forks are listed now: feeds that are listed come first."""
-        return nsmallest(FORKS_MAX, self.due, lambda one: (one not in self.listed, one))
+        """Whose forks are listed now: feeds that are listed come first.
+
+        Half of the room for forks is theirs: strangers cannot use it up.
+        """
+        some = nsmallest(FORKS_MAX, self.due, lambda one: (one not in self.listed, one))
+        listed = [one for one in some if one in self.listed]
+        spare = max(0, self.room.forks // 2 - len(self.forks))
+        return (listed + some[len(listed) :][:spare])[: self.left]
 
     def _take(self, record: Record) -> None:
         """Note what one of my own records lists."""
@@ -456,13 +469,13 @@ class Witness:
 
         A final comes last: what it does not stand on does not count by it.
         """
-        authors = await duty.order(moved)
-        while len(authors) > HEADS_MAX or (authors and number is None):
+        authors = await duty.order(moved) if duty.left else []
+        while duty.left and (len(authors) > HEADS_MAX or (authors and number is None)):
             await self._say(duty, key, None, authors[:HEADS_MAX])
             authors = authors[HEADS_MAX:]
         await self._list_forks(duty, key)
         if number is not None:
-            await self._say(duty, key, number, authors)
+            await self._say(duty, key, number, authors[:HEADS_MAX])
 
     async def _say(
         self,

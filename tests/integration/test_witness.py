@@ -16,7 +16,7 @@ from p2pnode.services.library import View
 from p2pnode.services.witness import FORKS_MAX, Duty, Witness
 from protocols import join as join_module
 from protocols.claims import Announce, Enter, Kind
-from protocols.evidence import fork_proof
+from protocols.evidence import fork_proof, witness_room
 from protocols.feed import ForkProof, prove_fork
 from protocols.join import Invite, make_join, sign_invite
 from protocols.keys import AuthorKey, Scope, Seed, SigningKey, witness_scope
@@ -351,3 +351,18 @@ async def test_receipts_do_not_wait_until_the_last_close_is_judged(
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
     assert [one.claim().final for one in shop.own()[before:]] == [None, 1]
+
+
+async def test_an_honest_witness_keeps_room_for_its_finals(shop: Shop) -> None:
+    await shop.tend()
+    room = witness_room(shop.view.terms)
+    few = replace(room, records=shop.own()[-1].seq + 2 + len(shop.view.terms.rounds))
+    shop.player.witness._duties[shop.view.campaign].room = few
+    alice, bob = key_of("alice"), key_of("bob")
+    await shop.take(shop.joined(alice, shop.root))
+    assert listed(await shop.tend()) == [alice.author]
+    await shop.take(shop.joined(bob, shop.root))
+    assert await shop.tend() == [], "no room is left but for finals"
+    shop.clock.ms = shop.view.terms.rounds[0].final_from
+    (final,) = await shop.tend()
+    assert final.claim().final == 1
