@@ -24,11 +24,12 @@ from p2pnode.ports import StoreDamaged, StoreInDoubt
 from p2pnode.services.feeds import Draft
 from protocols.claims import Fork, Kind, Seen
 from protocols.errors import ProtocolError
-from protocols.evidence import fork_proof, witness_room
+from protocols.evidence import witness_room
 from protocols.feed import Head
 from protocols.join import Continue, Join, check_continue, check_join
 from protocols.keys import AuthorKey, RecordId, Scope, SigningKey, witness_scope
 from protocols.limits import HEADS_MAX, PART_SPARE
+from protocols.testimony import fork_proof
 from protocols.text import campaign_text
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ from p2pnode.services.library import View
 from p2pnode.services.witness import FORKS_MAX, Duty, Witness
 from protocols import join as join_module
 from protocols.claims import Announce, Enter, Kind
-from protocols.evidence import fork_proof, witness_room
+from protocols.evidence import witness_room
 from protocols.feed import ForkProof, prove_fork
 from protocols.join import Invite, make_join, sign_invite
 from protocols.keys import AuthorKey, Scope, Seed, SigningKey, witness_scope
 from protocols.limits import HEADS_MAX
 from protocols.record import NO_BACKLINK, Record, encode_record, sign_record
+from protocols.testimony import fork_proof
 from tests.integration.test_services import Dice, HandClock, Player, make_campaign
 from tests.worlds import NETWORK, key_of, salt_of
 
