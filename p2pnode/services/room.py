@@ -56,6 +56,15 @@ class Room:
         records = caps.named_records_per_feed if named else caps.records_per_feed
         return records + PART_SPARE
 
+    def bytes_max(self, author: AuthorKey) -> int:
+        """How many bytes of a feed are kept."""
+        caps, named = self._terms.caps, self._terms.names(author)
+        return caps.named_bytes_per_feed if named else caps.bytes_per_feed
+
+    def size_of(self, record: Record) -> int:
+        """What of `bytes_max` a record takes: claim and note, as signed."""
+        return 0 if record.kind in (Kind.ERASE, Kind.REDEEM) else _size(record)
+
     async def admits(self, record: Record, feeds: int) -> bool:
         """Whether a record is kept, if it follows its feed.
 
@@ -74,9 +83,8 @@ class Room:
             return False
         if record.seq >= self.records_max(author):
             return False
-        room = caps.named_bytes_per_feed if named else caps.bytes_per_feed
-        spare = record.kind in (Kind.ERASE, Kind.REDEEM)
-        return spare or await self._fits(record, room)
+        spare = self.size_of(record) == 0
+        return spare or await self._fits(record, self.bytes_max(author))
 
     def is_by_witness(self, record: Record) -> bool:
         """Whether one of the witnesses says it as such."""
