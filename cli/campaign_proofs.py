@@ -132,9 +132,11 @@ def _is_file(what: str) -> bool:
 def verify_file(path: Path) -> dict[str, Any]:
     """What a bundle proves, with no node and no network."""
     from p2pnode.services import closing, documents
+    from p2pnode.services.collector import collector_paused
 
     view = open_bundle(path)
-    return documents.verification(view, closing.verify(view))
+    with collector_paused():
+        return documents.verification(view, closing.verify(view))
 
 
 def open_bundle(path: Path) -> Any:
@@ -197,6 +199,7 @@ def explain(what: str, person: str, *, as_json: bool) -> None:
 
 def _explain_file(path: Path, person: str) -> dict[str, Any]:
     from p2pnode.services import closing, documents
+    from p2pnode.services.collector import collector_paused
     from protocols.text import read_author
 
     if person == "me":
@@ -209,7 +212,8 @@ def _explain_file(path: Path, person: str) -> dict[str, Any]:
         )
     view = open_bundle(path)
     key = read_author(person) if person else None
-    return documents.explanation(view, closing.verify(view), key)
+    with collector_paused():
+        return documents.explanation(view, closing.verify(view), key)
 
 
 @frame.command(

@@ -276,14 +276,16 @@ def _parsed(address: str) -> tuple[str, str]:
 @contextlib.contextmanager
 def _guest(network: str) -> Iterator[Path]:
     """A node of its own in a temporary folder, which goes with it."""
-    from cli.swarm_up import heed_signals
+    from cli.swarm_up import heeding_signals
     from p2pnode import identity
     from p2pnode.swarm.supervisor import Process
 
-    heed_signals()
-    with tempfile.TemporaryDirectory(
-        prefix="p2pnode-guest-", ignore_cleanup_errors=True
-    ) as made:
+    with (
+        heeding_signals(),
+        tempfile.TemporaryDirectory(
+            prefix="p2pnode-guest-", ignore_cleanup_errors=True
+        ) as made,
+    ):
         home = Path(made)
         identity.create(home, role="resident", name="guest", network=network)
         with Process(home) as process:

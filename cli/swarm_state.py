@@ -29,6 +29,9 @@ PARTS: Final = "parts.json"
 START: Final = "start"
 """A file in a node's folder: whoever runs the swarm is to start the node."""
 
+MARK: Final = "swarm-node"
+"""A file in a node's folder: `swarm up` has made it, and `swarm down` may delete it."""
+
 T = TypeVar("T")
 Cut = list[list[str]]
 
@@ -174,9 +177,8 @@ def default_folder() -> Path:
 
 
 def members(where: Path) -> list[str]:
-    """The nodes whose folders are there, in order."""
-    found = [path.parent.name for path in where.glob("*/identity.json")]
-    found = [name for name in found if name.isascii() and name.isupper()]
+    """The nodes that `swarm up` has made there, in order; nobody else's."""
+    found = [path.parent.name for path in where.glob(f"*/{MARK}")]
     return sorted(found, key=lambda name: (len(name), name))
 
 

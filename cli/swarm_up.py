@@ -16,7 +16,7 @@ from typing import Final
 
 from cli import campaign_terms, client
 from cli.i18n import _
-from cli.swarm_state import START, Swarm, load, members
+from cli.swarm_state import MARK, START, Swarm, load, members
 from p2pnode import identity
 from p2pnode.api import folder
 from p2pnode.failures import BAD_REQUEST, REFUSED, UNREACHABLE, Failure
@@ -72,6 +72,9 @@ class Supervisor:
         where: the swarm's folder.
         count: how many nodes there are at least.
         network: of nodes that are new.
+
+    Raises:
+        Failure: `not-of-the-swarm`, a folder of that name holds something else.
     """
 
     def __init__(self, where: Path, count: int, network: str) -> None:
@@ -81,9 +84,7 @@ class Supervisor:
         )
         self._processes = {name: Process(where / name) for name in names}
         for name in names:
-            if not (where / name / identity.FILE).exists():
-                role = "merchant" if name == names[0] else "resident"
-                identity.create(where / name, role=role, name=name, network=network)
+            _make(where / name, first=name == names[0], network=network)
         self._me = identity.load(where / names[0])
         self._turn = itertools.cycle(names)
 
@@ -186,12 +187,37 @@ class Supervisor:
                 return
 
 
-def heed_signals() -> None:
-    """Let every signal that ends a program end this one as Ctrl-C does."""
+def _make(home: Path, *, first: bool, network: str) -> None:
+    """Make a node's folder, marked as the swarm's, unless it is there."""
+    mark = home / MARK
+    if not mark.exists() and home.exists():
+        raise Failure(
+            "not-of-the-swarm",
+            _("{folder} is there, and no swarm has made it.").format(folder=home),
+            _("A folder in which only a swarm's nodes are."),
+            _("Choose another folder with --home."),
+            BAD_REQUEST,
+        )
+    home.mkdir(mode=0o700, exist_ok=True)
+    mark.touch()
+    if not (home / identity.FILE).exists():
+        role = "merchant" if first else "resident"
+        identity.create(home, role=role, name=home.name, network=network)
+
+
+@contextlib.contextmanager
+def heeding_signals() -> Iterator[None]:
+    """Let every signal that ends a program end this one as Ctrl-C does, inside."""
+    before = {}
     for name in STOP_SIGNALS:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+            before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -201,9 +227,8 @@ def supervised(where: Path, count: int, network: str) -> Iterator[Supervisor]:
     Raises:
         Failure: `swarm-is-up`, somebody else runs it.
     """
-    heed_signals()
     try:
-        with folder.locked(where):
+        with heeding_signals(), folder.locked(where):
             try:
                 yield Supervisor(where, count, network)
             finally:

@@ -18,6 +18,7 @@ import trio
 from p2pnode import identity as identities
 from p2pnode.api import app, folder, server
 from p2pnode.api.routes import routes
+from p2pnode.executor import ThreadExecutor
 from p2pnode.failures import Failure
 from p2pnode.keeper import Keeper
 from p2pnode.net.host import CannotListen, Libp2pNetwork, is_free
@@ -124,7 +125,7 @@ async def _main(
     listen: tuple[str, ...],
     ready: Callable[[dict[str, Any]], object],
 ) -> None:
-    verifier = SharingVerifier()
+    verifier, executor = SharingVerifier(), ThreadExecutor()
 
     def build(store: Store) -> Node:
         def allow(peer: str) -> bool:
@@ -138,6 +139,7 @@ async def _main(
             clock=SystemClock(),
             rng=SystemRng(),
             verifier=verifier,
+            executor=executor,
         )
         return node
 

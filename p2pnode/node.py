@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from p2pnode.identity import Identity
-    from p2pnode.ports import Clock, Network, Rng, Store, Verifier
+    from p2pnode.ports import Clock, Executor, Network, Rng, Store, Verifier
     from p2pnode.services.neighbours import Manners
 
 
@@ -44,6 +44,7 @@ class Node:
         clock: Clock,
         rng: Rng,
         verifier: Verifier | None = None,
+        executor: Executor | None = None,
         manners: Manners | None = None,
     ) -> None:
         self.identity = identity
@@ -61,7 +62,7 @@ class Node:
             manners,
             key=SigningKey(Seed(identity.transport_seed)),
         )
-        self.books = Books(self.library, self.feeds, rng)
+        self.books = Books(self.library, self.feeds, rng, executor)
         self.branches = Branches(self.library, self.feeds)
         self.witness = Witness(self.library, self.feeds, self.books, clock, rng)
         self.acts = Acts(

@@ -7,7 +7,7 @@ the real ones, the simulator seeded ones; no service can tell the difference.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import trio
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from protocols.feed import ForkProof, Head
     from protocols.keys import AuthorKey, RecordId, Scope
     from protocols.record import Record
+
+T = TypeVar("T")
 
 Seconds = float
 PeerId = str
@@ -26,6 +28,17 @@ class Verifier(Protocol):
 
     async def verify(self, records: Sequence[Record]) -> Sequence[bool]:
         """For each record whether `check_signature` takes it; nothing is kept."""
+
+
+class Executor(Protocol):
+    """Does pure work that may take seconds."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Return what `work` does; other tasks have their turns meanwhile.
+
+        `work` must not touch what they change. Once begun it is waited for, also
+        by who is cancelled.
+        """
 
 
 class Clock(Protocol):

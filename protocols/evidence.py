@@ -1,41 +1,66 @@
 """What witnesses saw, and which records therefore count. Spec 0009 §1, §2.
 
-W covers r iff W listed a head that is r or its descendant, and every head W
-listed for that author before lies on the same branch. So a receipt cannot be
-taken back, and a later head on another branch is void.
+What a witness says is read in `testimony`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from typing import Final
 
-from protocols.claims import Fork, Kind, Seen
 from protocols.errors import ProtocolError, Reason
-from protocols.feed import ForkProof, Head, check_fork
-from protocols.keys import AuthorKey, RecordId, Scope, Signature, witness_scope
-from protocols.limits import STEPS_MAX
+from protocols.feed import Head
+from protocols.keys import AuthorKey, RecordId, witness_scope
+from protocols.limits import HEADS_MAX, PART_SPARE, STEPS_MAX
 from protocols.record import Record
-from protocols.settlement.cut import CutEntry, ForkEntry, Incomplete
+from protocols.settlement.cut import CutEntry, ForkEntry
 from protocols.terms import Terms, campaign_id
+from protocols.testimony import (
+    Lookup,
+    Testimonies,
+    Testimony,
+    Walk,
+    WitnessView,
+    walker,
+)
 
-Lookup = Callable[[RecordId], Record | None]
-Walk = Callable[[AuthorKey, Head, Head | None], Sequence[RecordId] | None]
-"""Ids from a head down to above another; None if they do not join."""
+HEAD_BYTES: Final = 75
+"""A head in a `seen` takes at most as many."""
+
+SEEN_BYTES: Final = 32
+"""What a `seen` takes besides its heads."""
+
+FORK_BYTES: Final = 1_024
+"""A `fork` claim takes less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WitnessView:
-    """One witness's feed up to some record, and what it covers."""
+class WitnessRoom:
+    """How much an honest witness of a campaign writes at most. Spec 0009 §1."""
 
-    witness: AuthorKey
-    first_seen: Mapping[RecordId, int]
-    """Campaign record -> witness's first-cover time, in ms."""
-    unknown: Mapping[AuthorKey, tuple[RecordId, int]]
-    """Authors with a listed head whose chain is not here, the first record that
-    is missing, and when the head was listed, in ms: nothing is decided by that
-    head and those after it."""
+    records: int
+    bytes: int
+    """Of all claims."""
+    forks: int
+    """Of the records, `fork`s."""
+
+
+def witness_room(terms: Terms) -> WitnessRoom:
+    """What the terms let a witness say, and therefore all that is kept of it.
+
+    Every plain `seen` lists a head that moved, and is the only one of its interval
+    unless it is full, or a fork took a head out of it.
+    """
+    caps = terms.caps
+    longest = max(caps.records_per_feed, caps.named_records_per_feed) + PART_SPARE
+    heads, forks, finals = caps.feeds * longest, 2 * caps.feeds, len(terms.rounds)
+    span_ms = 2 * (terms.redeem_until - terms.rounds[0].opens)
+    turns = span_ms // terms.seen_interval_ms + 1
+    seens = min(heads, turns + heads // HEADS_MAX + forks)
+    records = seens + forks + finals
+    size = SEEN_BYTES * records + HEAD_BYTES * heads + FORK_BYTES * forks
+    return WitnessRoom(records=records, bytes=size, forks=forks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,29 +129,7 @@ def feed_up_to(last: RecordId, lookup: Lookup) -> list[Record]:
         Incomplete: a record of it, or its claim, is not here.
         ProtocolError: WRONG_BACKLINK where a link leads into another feed.
     """
-    feed: list[Record] = []
-    wanted = last
-    while True:
-        record = lookup(wanted)
-        if record is None or record.claim_bytes is None:
-            raise Incomplete([wanted])
-        if feed and _place(record) != _below(feed[-1]):
-            raise ProtocolError(Reason.WRONG_BACKLINK, f"seq {feed[-1].seq}")
-        feed.append(record)
-        if record.seq == 0:
-            feed.reverse()
-            return feed
-        wanted = record.header.backlink
-
-
-def _place(record: Record) -> tuple[bytes, bytes, bytes, int]:
-    header = record.header
-    return header.network, header.author, header.scope, header.seq
-
-
-def _below(record: Record) -> tuple[bytes, bytes, bytes, int]:
-    header = record.header
-    return header.network, header.author, header.scope, header.seq - 1
+    return Testimonies().unread(last, lookup)
 
 
 def _in_campaign(terms: Terms, lookup: Lookup) -> Lookup:
@@ -144,107 +147,22 @@ def _in_campaign(terms: Terms, lookup: Lookup) -> Lookup:
     return find
 
 
-def seens(feed: Iterable[Record]) -> list[tuple[Record, Seen]]:
-    """The `seen`s of a witness feed; one not later than the last is void."""
-    found: list[tuple[Record, Seen]] = []
-    for record in feed:
-        later = not found or record.header.time_ms > found[-1][0].header.time_ms
-        if record.kind == Kind.SEEN and later and record.claim_bytes is not None:
-            found.append((record, record.claim()))
-    return found
-
-
-def find_final(terms: Terms, number: int, feed: Iterable[Record]) -> Record | None:
-    """The first valid final of round `number` in a witness's feed, if any."""
-    if not 1 <= number <= len(terms.rounds):
-        return None
-    valid_from = terms.rounds[number - 1].final_from
-    for record, seen in seens(feed):
-        if seen.final == number and record.header.time_ms >= valid_from:
-            return record
-    return None
-
-
 def view(
-    witness: AuthorKey,
-    feed: Iterable[Record],
-    lookup: Lookup,
-    walk: Walk | None = None,
+    witness: AuthorKey, terms: Terms, feed: Iterable[Record], lookup: Lookup
 ) -> WitnessView:
     """What a witness covers by its feed so far.
 
     Args:
         witness: the feed's author.
+        terms: the campaign's terms.
         feed: its records from seq 0, in order.
         lookup: campaign records by id.
-        walk: shared by views over the same records.
     """
-    walk = _walker(lookup) if walk is None else walk
-    first_seen: dict[RecordId, int] = {}
-    top: dict[AuthorKey, Head] = {}
-    void: set[AuthorKey] = set()
-    unknown: dict[AuthorKey, tuple[RecordId, int]] = {}
-    for record, seen in seens(feed):
-        for author, seq, head in seen.heads:
-            if author in void:
-                continue
-            before = top.get(author)
-            if before is not None and seq <= before.seq:
-                # It adds nothing; on another branch it voids what follows.
-                if head not in first_seen or not _stands(lookup, head, author, seq):
-                    void.add(author)
-                continue
-            try:
-                branch = walk(author, Head(seq, head), before)
-            except Incomplete as error:
-                missing = RecordId(error.missing[0])
-                unknown[author] = missing, record.header.time_ms
-                branch = None
-            if branch is None:
-                void.add(author)
-                continue
-            top[author] = Head(seq, head)
-            first_seen.update(dict.fromkeys(branch, record.header.time_ms))
-    return WitnessView(witness=witness, first_seen=first_seen, unknown=unknown)
-
-
-def _stands(lookup: Lookup, record_id: RecordId, author: AuthorKey, seq: int) -> bool:
-    record = lookup(record_id)
-    return record is not None and (record.author, record.seq) == (author, seq)
-
-
-def _walker(lookup: Lookup) -> Walk:
-    """`_branch`, remembered: witnesses list mostly the same heads."""
-
-    @cache
-    def walk(
-        author: AuthorKey, head: Head, before: Head | None
-    ) -> Sequence[RecordId] | None:
-        return _branch(author, head, before, lookup)
-
-    return walk
-
-
-def _branch(
-    author: AuthorKey, head: Head, before: Head | None, lookup: Lookup
-) -> list[RecordId] | None:
-    """Ids from `head` down to above `before`; None if they do not join.
-
-    Raises:
-        Incomplete: a record between them is not here.
-    """
-    ids: list[RecordId] = []
-    wanted = head.id
-    for seq in range(head.seq, -1 if before is None else before.seq, -1):
-        record = lookup(wanted)
-        if record is None:
-            raise Incomplete([wanted])
-        header = record.header
-        if header.seq != seq or header.author != author:
-            return None
-        ids.append(wanted)
-        wanted = header.backlink
-    return ids if before is None or wanted == before.id else None
+    testimony = Testimony(terms, witness)
+    for record in feed:
+        testimony.read(record)
+    testimony.follow(lookup, walker(lookup))
+    return testimony.up_to()
 
 
 def cover(
@@ -253,6 +171,7 @@ def cover(
     finals: Sequence[RecordId],
     lookup: Lookup,
     heads_before: Mapping[AuthorKey, Head],
+    known: Testimonies | None = None,
 ) -> Cover:
     """The cut that the named finals of round `number` support.
 
@@ -262,6 +181,7 @@ def cover(
         finals: ids of 2f+1 finals by distinct witnesses.
         lookup: campaign and witness records by id.
         heads_before: heads of the cuts before; they stay counted.
+        known: what was read of the witnesses before, by the same records.
 
     Raises:
         ProtocolError: WRONG_CUT if the finals are not 2f+1 valid ones,
@@ -271,10 +191,11 @@ def cover(
     if not 1 <= number <= len(terms.rounds):
         raise ProtocolError(Reason.WRONG_CUT, f"no round {number}")
     ours = _in_campaign(terms, lookup)
-    feeds = [feed_up_to(final, lookup) for final in sorted(finals)]
-    _check_finals(terms, number, finals, feeds)
-    walk = _walker(ours)
-    views = [view(feed[0].author, feed, ours, walk) for feed in feeds]
+    told = _hear(terms, number, finals, lookup, known or Testimonies())
+    walk = walker(ours)
+    for testimony, _ in told:
+        testimony.follow(ours, walk)
+    views = [testimony.up_to(final) for testimony, final in told]
     times: dict[RecordId, list[int]] = {}
     for one in views:
         for record_id, time in one.first_seen.items():
@@ -298,7 +219,7 @@ def cover(
     ]
     return Cover(
         cut=tuple(entries),
-        forks=forks_listed(terms, feeds),
+        forks=_forks_listed(told),
         unknown=_missing(terms, views),
         lacks=tuple(
             Lack(witness=one.witness, author=author, record=one.unknown[author][0])
@@ -319,20 +240,34 @@ def _missing(terms: Terms, views: Sequence[WitnessView]) -> tuple[RecordId, ...]
     return tuple(sorted({one for ids in vouched for one in ids}))
 
 
-def _check_finals(
-    terms: Terms, number: int, finals: Sequence[RecordId], feeds: list[list[Record]]
-) -> None:
+def _hear(
+    terms: Terms,
+    number: int,
+    finals: Sequence[RecordId],
+    lookup: Lookup,
+    known: Testimonies,
+) -> list[tuple[Testimony, Record]]:
+    """What the named witnesses say, and each one's final.
+
+    Raises:
+        Incomplete, ProtocolError: as `cover`.
+    """
     keys = {witness.key for witness in terms.witnesses}
     scope = witness_scope(campaign_id(terms))
-    authors = {feed[-1].author for feed in feeds}
+    named = [(lookup(one), known.unread(one, lookup)) for one in sorted(finals)]
+    told = [(last, fresh) for last, fresh in named if last is not None]
+    authors = {last.author for last, _ in told}
     if len(set(finals)) != terms.quorum or len(authors) != terms.quorum:
         raise ProtocolError(Reason.WRONG_CUT, f"{terms.quorum} witnesses are named")
-    for feed in feeds:
-        last = feed[-1]
+    heard: list[tuple[Testimony, Record]] = []
+    for last, fresh in told:
         if last.author not in keys or last.scope != scope:
             raise ProtocolError(Reason.WRONG_CUT, "not a witness of the terms")
-        if find_final(terms, number, feed) != last:
+        testimony = known.read(terms, last.author, fresh, lookup)
+        if testimony.finals.get(number) != last.id:
             raise ProtocolError(Reason.WRONG_CUT, f"not a final of round {number}")
+        heard.append((testimony, last))
+    return heard
 
 
 def _entry(
@@ -371,46 +306,17 @@ def _entry(
     return None
 
 
-def forks_listed(
-    terms: Terms, feeds: Iterable[Iterable[Record]]
-) -> tuple[ForkEntry, ...]:
-    """The union of valid `fork` records: one entry a feed, the lowest seq."""
-    scope = campaign_id(terms)
+def _forks_listed(told: Iterable[tuple[Testimony, Record]]) -> tuple[ForkEntry, ...]:
+    """The union of valid `fork` records up to the finals: one a feed, the lowest."""
     lowest: dict[AuthorKey, ForkEntry] = {}
-    for feed in feeds:
-        for record in feed:
-            entry = _fork_entry(terms, scope, record)
-            if entry is None:
-                continue
+    for testimony, final in told:
+        for seq, entry in testimony.forks:
             known = lowest.get(entry.author)
             order = (entry.seq, entry.id_a, entry.id_b)
-            if known is None or order < (known.seq, known.id_a, known.id_b):
+            lower = known is None or order < (known.seq, known.id_a, known.id_b)
+            if seq <= final.seq and lower:
                 lowest[entry.author] = entry
     return tuple(lowest[author] for author in sorted(lowest))
-
-
-def _fork_entry(terms: Terms, scope: Scope, record: Record) -> ForkEntry | None:
-    if record.kind != Kind.FORK or record.claim_bytes is None:
-        return None
-    proof = fork_proof(record.claim())
-    try:
-        check_fork(proof, terms.network)
-    except ProtocolError:
-        return None
-    if proof.scope != scope:
-        return None
-    id_a, id_b = proof.ids
-    return ForkEntry(author=proof.author, seq=proof.seq, id_a=id_a, id_b=id_b)
-
-
-def fork_proof(claim: Fork) -> ForkProof:
-    """The proof that a `fork` record carries."""
-    return ForkProof(
-        header_a=claim.header_a,
-        signature_a=Signature(claim.signature_a),
-        header_b=claim.header_b,
-        signature_b=Signature(claim.signature_b),
-    )
 
 
 def receipts(
@@ -426,7 +332,7 @@ def receipts(
     found: dict[RecordId, int] = {}
     ours = _in_campaign(terms, lookup)
     for witness in terms.witnesses:
-        seen = view(witness.key, feeds.get(witness.key, ()), ours).first_seen
+        seen = view(witness.key, terms, feeds.get(witness.key, ()), ours).first_seen
         for record_id in seen:
             found[record_id] = found.get(record_id, 0) + 1
     return found

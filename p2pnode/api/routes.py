@@ -167,9 +167,7 @@ class Doors:
             except Failure:
                 found.append(note)
                 continue
-            verified = await self._node.books.verified(view)
-            me = self._node.library.my_key(view)
-            shown = documents.campaign(view, verified, me.author if me else None)
+            shown = await self._campaign(view)
             found.append({**shown, "terms": True, "joined": note["joined"]})
         return JSONResponse({"format": "p2pnode.campaigns/1", "campaigns": found})
 
@@ -217,10 +215,7 @@ class Doors:
 
     async def verify(self, request: Request) -> Response:
         """Every close, recomputed here."""
-        view = await self._view(request)
-        return JSONResponse(
-            documents.verification(view, await self._node.books.verified(view))
-        )
+        return await self._verification(await self._view(request))
 
     async def explain(self, request: Request) -> Response:
         """Why each line is what it is."""
@@ -232,13 +227,18 @@ class Doors:
         elif named:
             person = read_author(named)
         verified = await self._node.books.verified(view)
-        return JSONResponse(documents.explanation(view, verified, person))
+        return await self._node.books.read(
+            view,
+            lambda still: JSONResponse(documents.explanation(still, verified, person)),
+        )
 
     async def evidence(self, request: Request) -> Response:
         """My records of a campaign, and how many witnesses have seen each."""
         view = await self._view(request)
         key = self._node.library.require_key(view)
-        return JSONResponse(documents.evidence(view, key.author))
+        return await self._node.books.read(
+            view, lambda still: JSONResponse(documents.evidence(still, key.author))
+        )
 
     async def bundle(self, request: Request) -> Response:
         """The campaign's whole evidence as one file."""
@@ -272,10 +272,7 @@ class Doors:
         """Close a round as the sponsor."""
         view, body = await self._view(request), await json_body(request)
         await self._node.books.close(view, _number(body, "round", 0) or None)
-        view = await self._node.library.view(view.campaign)
-        return JSONResponse(
-            documents.verification(view, await self._node.books.verified(view))
-        )
+        return await self._verification(await self._node.library.view(view.campaign))
 
     async def card(self, request: Request) -> Response:
         """A short-lived code by which a shop can name me."""
@@ -355,10 +352,20 @@ class Doors:
         return await self._node.library.view(entry.campaign)
 
     async def _shown(self, view: View) -> Response:
-        me = self._node.library.my_key(view)
+        return JSONResponse(await self._campaign(view))
+
+    async def _campaign(self, view: View) -> documents.Document:
         verified = await self._node.books.verified(view)
-        return JSONResponse(
-            documents.campaign(view, verified, me.author if me else None)
+        me = self._node.library.my_key(view)
+        author = me.author if me else None
+        return await self._node.books.read(
+            view, lambda still: documents.campaign(still, verified, author)
+        )
+
+    async def _verification(self, view: View) -> Response:
+        verified = await self._node.books.verified(view)
+        return await self._node.books.read(
+            view, lambda still: JSONResponse(documents.verification(still, verified))
         )
 
 

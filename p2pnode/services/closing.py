@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
+from p2pnode.executor import OwnExecutor
 from p2pnode.failures import NOT_FOUND, Failure
 from p2pnode.services.collector import collector_paused
 from p2pnode.services.feeds import Draft
@@ -30,12 +34,14 @@ from protocols.settlement.voucher import Voucher, make_voucher
 from protocols.text import author_text
 
 if TYPE_CHECKING:
-    from p2pnode.ports import Rng
+    from p2pnode.ports import Executor, Rng
     from p2pnode.services.feeds import Feeds
     from p2pnode.services.library import Library, View
     from protocols.record import Record
 
 ID_SIZE = 32
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,39 +79,80 @@ class Line:
 
 
 class Books:
-    """Closes, their verification and the lines they give."""
+    """Closes, their verification and the lines they give.
 
-    def __init__(self, library: Library, feeds: Feeds, rng: Rng) -> None:
+    What takes long reads a view as it was when its turn came, aside: one
+    thing at a time, while the views grow and all others go on.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        feeds: Feeds,
+        rng: Rng,
+        executor: Executor | None = None,
+    ) -> None:
         self._library = library
         self._feeds = feeds
         self._rng = rng
+        self._executor = executor or OwnExecutor()
         self._verified: dict[Scope, tuple[int, Verified]] = {}
         self._closing = trio.Lock()
+        self._busy = trio.Lock()
 
-    def verify(self, view: View) -> Verified:
+    async def read(self, view: View, work: Callable[[View], T]) -> T:
+        """Have `work` read a view as it is now; it may take its time."""
+        async with self._turn():
+            return await self._aside(view, work)
+
+    async def verify(self, view: View) -> Verified:
         """Judge every close, and settle the next round if its finals are here."""
-        version = view.evidence.version
+        asked = view.evidence.version
         known = self._verified.get(view.campaign)
-        if known is None or known[0] != version:
-            known = (version, verify(view))
-            self._verified[view.campaign] = known
-        return known[1]
+        if known is not None and known[0] == asked:
+            return known[1]
+        async with self._turn():
+            known = self._verified.get(view.campaign)
+            if known is None or known[0] < asked:  # nobody found it meanwhile
+                version = view.evidence.version
+                known = (version, await self._aside(view, verify))
+                self._verified[view.campaign] = known
+            return known[1]
+
+    async def _aside(self, view: View, work: Callable[[View], T]) -> T:
+        still = replace(view, evidence=view.evidence.snapshot())
+        with collector_paused():
+            return await self._executor.run(partial(work, still))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One after the other; whoever need not wait does not yield either."""
+        try:
+            self._busy.acquire_nowait()
+        except trio.WouldBlock:
+            await self._busy.acquire()
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     async def verified(self, view: View) -> Verified:
         """As `verify`, after looking for what it lacks."""
-        found = self.verify(view)
+        found = await self.verify(view)
         if found.missing and await self._library.complete(view, found.missing):
-            found = self.verify(view)
+            found = await self.verify(view)
         return found
 
-    def ended(self, view: View) -> bool:
-        """Whether the campaign's last close is here and follows from its evidence."""
+    def may_have_ended(self, view: View) -> bool:
+        """Whether a close that says it is the last is here."""
         closes = sponsor_closes(view.terms, view.evidence)
-        if not any(close.claim().last for close in closes):
-            return False
-        return any(
+        return any(close.claim().last for close in closes)
+
+    async def ended(self, view: View) -> bool:
+        """Whether the campaign's last close is here and follows from its evidence."""
+        return self.may_have_ended(view) and any(
             report.claim.last and report.statement is Verdict.OK
-            for report in self.verify(view).reports
+            for report in (await self.verify(view)).reports
         )
 
     async def close(self, view: View, number: int | None = None) -> Record:
@@ -130,38 +177,11 @@ class Books:
             return await self._close(view, key, number)
 
     async def _close(self, view: View, key: SigningKey, number: int | None) -> Record:
-        before, previous = _chain(view)
-        if previous is not None and previous.claim().last:
-            raise Failure(
-                "campaign-ended",
-                "Round {round} was the last close of this campaign.",
-                cure="Nothing is left to close.",
-                round=previous.claim().round,
-            )
-        if number is None:
-            number = _next_round(view, before[-1].round if before else 0)
-        if number > len(view.terms.rounds):
-            raise Failure(
-                "no-such-round",
-                "The terms have no round {round}.",
-                "A round from 1 to {most}.",
-                "See p2pnode campaign show.",
-                round=number,
-                most=len(view.terms.rounds),
-            )
-        if before and number <= before[-1].round:
-            raise Failure(
-                "already-closed", "Round {round} is closed already.", round=number
-            )
         try:
-            with collector_paused():
-                closing = declare(view.terms, number, before, view.evidence)
-        except Incomplete as error:
-            if len(_silent(view, number)) + view.terms.quorum <= len(
-                view.terms.witnesses
-            ):
-                await self._library.complete(view, map(RecordId, error.missing))
-            raise self._incomplete(view, number, error) from None
+            closing, end = await self.read(view, partial(_next_close, number=number))
+        except _Lacking as lacking:
+            await self._library.complete(view, lacking.missing)
+            raise lacking.failure from None
         drafts = [
             Draft(
                 kind=Kind.PART,
@@ -175,34 +195,10 @@ class Books:
             )
             for tree, top, index, data in parts(closing.lists())
         ]
-        end = view.campaign if previous is None else previous.id
         claim = close_claim(view.terms, closing, end, self._rng.token(16))
         drafts.append(Draft(kind=Kind.CLOSE, claim=claim))
         records = await self._feeds.publish_many(key, view.campaign, drafts)
         return records[-1]
-
-    def _incomplete(self, view: View, number: int, error: Incomplete) -> Failure:
-        silent = _silent(view, number)
-        have = len(view.terms.witnesses) - len(silent)
-        if have < view.terms.quorum:
-            return Failure(
-                "waits-for-finals",
-                "Round {round} cannot be closed before {when}: it waits for {owners}.",
-                "At least {quorum} of its witnesses have finished it; now {have} have.",
-                "Wait until then; the nodes of those witnesses must run.",
-                round=number,
-                when=_clock_time(view.terms.rounds[number - 1].final_from),
-                owners=", ".join(silent),
-                quorum=view.terms.quorum,
-                have=have,
-            )
-        return Failure(
-            "incomplete",
-            "{count} records that the finals name are not here yet.",
-            "All records under the cut.",
-            "Wait for neighbours to bring them, then close again.",
-            count=len(error.missing),
-        )
 
     async def lines(self) -> list[Line]:
         """My lines in all closes of all campaigns, oldest first."""
@@ -210,31 +206,12 @@ class Books:
         for view in await self._library.all_views():
             key = self._library.my_key(view)
             if key is not None:
-                await self.verified(view)
-                found += self._lines_of(view, key.author)
+                found += await self._lines_of(view, key.author)
         return found
 
-    def _lines_of(self, view: View, mine: AuthorKey) -> list[Line]:
-        found = []
-        for report in self.verify(view).reports:
-            # A line once signed is owed, also where the close is wrong.
-            try:
-                declared = declared_chain(view.terms, report.close, view.evidence)[-1]
-            except (Incomplete, ProtocolError):
-                continue
-            voucher = make_voucher(report.close, declared.lines, mine)
-            if voucher is not None:
-                found.append(
-                    Line(
-                        view=view,
-                        close=report.close,
-                        round=report.claim.round,
-                        amount=voucher.line.amount,
-                        voucher=voucher,
-                        verdict=report.statement,
-                    )
-                )
-        return found
+    async def _lines_of(self, view: View, mine: AuthorKey) -> list[Line]:
+        reports = (await self.verified(view)).reports
+        return await self.read(view, partial(_lines, reports=reports, mine=mine))
 
     async def claim(self, view: View) -> Line:
         """My latest line of a campaign, as a voucher.
@@ -243,8 +220,7 @@ class Books:
             Failure: `nothing-to-claim`: no close that is here pays me.
         """
         key = self._library.require_key(view)
-        await self.verified(view)
-        lines = self._lines_of(view, key.author)
+        lines = await self._lines_of(view, key.author)
         if not lines:
             raise Failure(
                 "nothing-to-claim",
@@ -256,7 +232,100 @@ class Books:
         return lines[-1]
 
 
-@collector_paused()
+class _Lacking(Exception):
+    """A round cannot be closed yet: why, and which records would help."""
+
+    def __init__(self, failure: Failure, missing: tuple[RecordId, ...]) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+        self.missing = missing
+
+
+def _next_close(view: View, number: int | None) -> tuple[Closing, bytes]:
+    """What a round would be closed with, and what the close follows.
+
+    Raises:
+        Failure, _Lacking: as `Books.close` says.
+    """
+    before, previous = _chain(view)
+    if previous is not None and previous.claim().last:
+        raise Failure(
+            "campaign-ended",
+            "Round {round} was the last close of this campaign.",
+            cure="Nothing is left to close.",
+            round=previous.claim().round,
+        )
+    if number is None:
+        number = _next_round(view, before[-1].round if before else 0)
+    if number > len(view.terms.rounds):
+        raise Failure(
+            "no-such-round",
+            "The terms have no round {round}.",
+            "A round from 1 to {most}.",
+            "See p2pnode campaign show.",
+            round=number,
+            most=len(view.terms.rounds),
+        )
+    if before and number <= before[-1].round:
+        raise Failure(
+            "already-closed", "Round {round} is closed already.", round=number
+        )
+    try:
+        closing = declare(view.terms, number, before, view.evidence)
+    except Incomplete as error:
+        raise _lacking(view, number, error) from None
+    return closing, view.campaign if previous is None else previous.id
+
+
+def _lacking(view: View, number: int, error: Incomplete) -> _Lacking:
+    silent = _silent(view, number)
+    have = len(view.terms.witnesses) - len(silent)
+    if have < view.terms.quorum:
+        failure = Failure(
+            "waits-for-finals",
+            "Round {round} cannot be closed before {when}: it waits for {owners}.",
+            "At least {quorum} of its witnesses have finished it; now {have} have.",
+            "Wait until then; the nodes of those witnesses must run.",
+            round=number,
+            when=_clock_time(view.terms.rounds[number - 1].final_from),
+            owners=", ".join(silent),
+            quorum=view.terms.quorum,
+            have=have,
+        )
+        return _Lacking(failure, ())
+    failure = Failure(
+        "incomplete",
+        "{count} records that the finals name are not here yet.",
+        "All records under the cut.",
+        "Wait for neighbours to bring them, then close again.",
+        count=len(error.missing),
+    )
+    return _Lacking(failure, tuple(map(RecordId, error.missing)))
+
+
+def _lines(view: View, reports: Sequence[CloseReport], mine: AuthorKey) -> list[Line]:
+    found = []
+    for report in reports:
+        # A line once signed is owed, also where the close is wrong.
+        try:
+            declared = declared_chain(view.terms, report.close, view.evidence)[-1]
+        except (Incomplete, ProtocolError):
+            continue
+        voucher = make_voucher(report.close, declared.lines, mine)
+        if voucher is not None:
+            found.append(
+                Line(
+                    view=view,
+                    close=report.close,
+                    round=report.claim.round,
+                    amount=voucher.line.amount,
+                    voucher=voucher,
+                    verdict=report.statement,
+                )
+            )
+    return found
+
+
 def verify(view: View) -> Verified:
     """Judge every close of a campaign and what its evidence says beyond."""
     reports = tuple(verify_closes(view.terms, view.evidence))

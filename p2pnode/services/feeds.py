@@ -430,7 +430,8 @@ class Feeds:
     async def _is_branch(self, record: Record, intake: Intake) -> bool:
         """Whether a record that was asked for is of another branch; it may prove it.
 
-        Else it comes with its chain.
+        Else it comes with its chain, unless it is of a witness that wrote more than
+        is kept, and named: then it is kept like a branch.
 
         Raises:
             ProtocolError: BAD_SIGNATURE.
@@ -441,7 +442,11 @@ class Feeds:
             return True
         place = (record.scope, record.author, record.seq, record.seq + 1)
         held = await self.store.feed(*place, RECORD_MAX)
-        if not held or held[0].id == record.id:
+        if not held:
+            room = await self.room_of(record.scope)
+            by_witness = room is not None and room.is_by_witness(record)
+            return by_witness and not await self._has_room(record)
+        if held[0].id == record.id:
             return False
         await intake.add_fork(prove_fork(held[0], record))
         return True

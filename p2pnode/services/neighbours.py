@@ -116,7 +116,7 @@ class Neighbours:
         self._leaving = False
         self._dialling: dict[PeerId, str] = {}
         """The address of each dial under way."""
-        self._overdue = Overdue(feeds)
+        self._overdue = Overdue(feeds, self._fed)
         self._strangers: dict[PeerId, Seconds] = {}
         """Since when a peer that said hello has shared nothing with this node."""
         self._let_go: dict[Link, None] = {}
@@ -267,6 +267,7 @@ class Neighbours:
 
     def _changed(self, change: Change) -> None:
         """Pass on what is new to everybody but where it came from."""
+        self._overdue.came(change.source, change.records)
         for link in self._links.values():
             link.offer(change)
 
@@ -439,9 +440,13 @@ class Neighbours:
 
     def repeated(self, link: Link, scope: Scope) -> None:
         """A peer pushed what was known: another link is enough, if there is one."""
-        others = (other for other in self._links.values() if other is not link)
-        if any(other.session.fed(scope) for other in others):
+        others = [other for other in self._fed(scope) if other is not link]
+        if self._overdue.suffices(others, scope):
             link.prune(scope)
+
+    def _fed(self, scope: Scope) -> list[Link]:
+        """The links that are to push what is new in a scope."""
+        return [link for link in self._links.values() if link.session.fed(scope)]
 
     def _ended(self, name: PeerId, link: Link) -> None:
         peer = self.peers.know(name)

@@ -248,7 +248,7 @@ class PeerTable:
 
     def anchors(self, names: Sequence[PeerId]) -> None:
         """Say who has been dialled for the longest; fewer than two move nobody."""
-        old = [peer.peer for peer in self.all() if peer.anchor]
+        old = sorted(name for name, peer in self._peers.items() if peer.anchor)
         now = list(dict.fromkeys([*names, *old]))[:ANCHORS]
         for name in dict.fromkeys([*old, *now]):
             peer = self.know(name)

@@ -24,11 +24,12 @@ from p2pnode.ports import StoreDamaged, StoreInDoubt
 from p2pnode.services.feeds import Draft
 from protocols.claims import Fork, Kind, Seen
 from protocols.errors import ProtocolError
-from protocols.evidence import fork_proof
+from protocols.evidence import witness_room
 from protocols.feed import Head
 from protocols.join import Continue, Join, check_continue, check_join
 from protocols.keys import AuthorKey, RecordId, Scope, SigningKey, witness_scope
 from protocols.limits import HEADS_MAX, PART_SPARE
+from protocols.testimony import fork_proof
 from protocols.text import campaign_text
 
 if TYPE_CHECKING:
@@ -80,12 +81,19 @@ class Duty:
 
     def __init__(self, view: View, me: AuthorKey, feeds: Feeds) -> None:
         self.view = view
+        self.room = witness_room(view.terms)
+        """How much I may write."""
         self.listed: dict[AuthorKey, int] = {}
         """Author -> highest listed seq."""
         self.forks: dict[AuthorKey, None] = {}
         """Authors whose fork is listed."""
         self.finals: dict[int, None] = {}
         self.ended = False
+        """Whether the campaign's last close was found right."""
+        self.judging = False
+        """Whether that is being found out."""
+        self.judged = False
+        """Whether it was, since the last final."""
         self.tended_ms = -1
         """When something was last listed."""
         self.read = 0
@@ -119,11 +127,16 @@ class Duty:
         if scope == self.view.campaign:
             self.moved[author] = None
 
+    @property
+    def left(self) -> int:
+        """How many records I may still write besides finals."""
+        return max(0, self.room.records - len(self.view.terms.rounds) - self.read)
+
     def is_time(self, now_ms: int) -> bool:
         """Whether something moved, and the last turn was long enough ago."""
         last_ms = max(self._last_ms, self.tended_ms)
         rested = now_ms >= last_ms + self.view.terms.seen_interval_ms
-        return rested and bool(self.moved or self.due)
+        return rested and self.left > 0 and bool(self.moved or self.due)
 
     def catch_up(self) -> None:
         """Read on in my own feed: what it says is what I have listed."""
@@ -195,8 +208,14 @@ class Duty:
         return tuple((one, found[one].seq, found[one].id) for one in sorted(found))
 
     def next_forks(self) -> list[AuthorKey]:
-        """Whose forks are listed now: feeds that are listed come first."""
-        return nsmallest(FORKS_MAX, self.due, lambda one: (one not in self.listed, one))
+        """Whose forks are listed now: feeds that are listed come first.
+
+        Half of the room for forks is theirs: strangers cannot use it up.
+        """
+        some = nsmallest(FORKS_MAX, self.due, lambda one: (one not in self.listed, one))
+        listed = [one for one in some if one in self.listed]
+        spare = max(0, self.room.forks // 2 - len(self.forks))
+        return (listed + some[len(listed) :][:spare])[: self.left]
 
     def _take(self, record: Record) -> None:
         """Note what one of my own records lists."""
@@ -339,15 +358,18 @@ class Witness:
         self._rng = rng
         self._trouble = ""
         self._duties: dict[Scope, Duty] = {}
+        self._nursery: trio.Nursery | None = None
+        """Where closes are judged while the duty goes on."""
         feeds.subscribe(self._note)
 
     async def run(self) -> None:
         """Do the duty until cancelled."""
         if self._library.identity.author_key is None:
             return
-        while True:
-            calm = await self._round()
-            await trio.sleep(POLL_S if calm else TROUBLE_S)
+        async with trio.open_nursery() as self._nursery:
+            while True:
+                calm = await self._round()
+                await trio.sleep(POLL_S if calm else TROUBLE_S)
 
     async def _round(self) -> bool:
         """Tend every campaign; say whether all went well.
@@ -383,7 +405,7 @@ class Witness:
             return
         duty, now_ms = self._duty(view, key.author), self._clock.now_ms()
         number = due_final(terms, duty, now_ms)
-        if number is not None and self._has_ended(duty):
+        if number is not None and await self._wants_none(duty):
             number = None
         if number is None and not duty.is_time(now_ms):
             return
@@ -414,9 +436,28 @@ class Witness:
         duty.catch_up()
         return duty
 
-    def _has_ended(self, duty: Duty) -> bool:
-        duty.ended = duty.ended or self._books.ended(duty.view)
+    async def _wants_none(self, duty: Duty) -> bool:
+        """Whether no final is given now: all has ended, or that is being judged.
+
+        It may take long; receipts are not kept waiting for it.
+        """
+        if duty.ended or duty.judging or not self._books.may_have_ended(duty.view):
+            return duty.ended or duty.judging
+        if not duty.judged:
+            duty.judging = True
+            if self._nursery is not None:
+                self._nursery.start_soon(self._judge, duty)
+                return True
+            await self._judge(duty)
+        duty.judged = False
         return duty.ended
+
+    async def _judge(self, duty: Duty) -> None:
+        try:
+            duty.ended = await self._books.ended(duty.view)
+        except Exception as error:  # noqa: BLE001  # the duty for others goes on
+            log.error("a close could not be judged: %s", error)  # noqa: TRY400
+        duty.judging, duty.judged = False, True
 
     async def _list(
         self,
@@ -429,13 +470,13 @@ class Witness:
 
         A final comes last: what it does not stand on does not count by it.
         """
-        authors = await duty.order(moved)
-        while len(authors) > HEADS_MAX or (authors and number is None):
+        authors = await duty.order(moved) if duty.left else []
+        while duty.left and (len(authors) > HEADS_MAX or (authors and number is None)):
             await self._say(duty, key, None, authors[:HEADS_MAX])
             authors = authors[HEADS_MAX:]
         await self._list_forks(duty, key)
         if number is not None:
-            await self._say(duty, key, number, authors)
+            await self._say(duty, key, number, authors[:HEADS_MAX])
 
     async def _say(
         self,

@@ -8,7 +8,7 @@ right? That needs the witnesses' feeds, and has provable answers.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, zip_longest
@@ -19,11 +19,12 @@ from protocols.errors import ProtocolError, Reason
 from protocols.evidence import Cover, Lack, cover, feed_up_to
 from protocols.feed import Head
 from protocols.keys import AuthorKey, RecordId, Scope, witness_scope
-from protocols.record import NO_BACKLINK, Record
+from protocols.record import Record
 from protocols.settlement.close import Closing, close_claim, read_lists
 from protocols.settlement.cut import CutEntry, Declared, ForkEntry, Incomplete
 from protocols.settlement.settle import Settlement, settle
 from protocols.terms import Terms, campaign_id, check_terms
+from protocols.testimony import Finals, Testimonies
 
 
 class Verdict(StrEnum):
@@ -72,15 +73,41 @@ class Evidence:
         by_id: every record, with its claim if any copy had it.
         version: grows with each record that is added.
         checked: signatures inside claims that were found good here.
+        testimonies: what was read of the witnesses; judging goes on from there.
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.by_id: dict[RecordId, Record] = {}
         self.version = 0
         self.checked = Checked()
+        self.testimonies = Testimonies()
         self._feeds: dict[tuple[Scope, AuthorKey], list[Record]] = {}
+        self._finals: dict[tuple[Scope, AuthorKey], tuple[int, Finals]] = {}
+        """Of witnesses, and when a record had last come out of turn by then."""
+        self._inserted: dict[tuple[Scope, AuthorKey], int] = {}
+        """The version at which a record of a feed last came out of turn."""
+        self._written: set[tuple[Scope, AuthorKey]] | None = None
+        """Feeds written since the last snapshot; None: there is none."""
         for record in records:
             self.add(record)
+
+    def snapshot(self) -> Evidence:
+        """All this as it is now, to be read while more is added here.
+
+        Feeds are shared until the next record of each. What is remembered of
+        judging stays shared; the later snapshot is to be judged later.
+        """
+        copy = Evidence()
+        copy.by_id = dict(self.by_id)
+        copy.version = self.version
+        copy.checked = self.checked
+        copy.testimonies = self.testimonies
+        copy._finals = self._finals
+        copy._inserted = dict(self._inserted)
+        copy._feeds = dict(self._feeds)
+        copy._written = set()
+        self._written = set()
+        return copy
 
     def add(self, record: Record) -> None:
         """Take one more record, or the claim that a known one lacked."""
@@ -90,15 +117,23 @@ class Evidence:
         self.version += 1
         self.by_id[record.id] = record
         header = record.header
-        feed = self._feeds.setdefault((header.scope, header.author), [])
+        feed = self._own_feed((header.scope, header.author))
         if not feed or feed[-1].header.seq < header.seq:
             feed.append(record)
             return
+        self._inserted[header.scope, header.author] = self.version
         place = bisect_left(feed, (record.seq, record.id), key=_place)
         if known is None:
             feed.insert(place, record)
         else:
             feed[place] = record
+
+    def _own_feed(self, key: tuple[Scope, AuthorKey]) -> list[Record]:
+        """The list of a feed, which no snapshot reads."""
+        if self._written is not None and key not in self._written:
+            self._written.add(key)
+            self._feeds[key] = [*self._feeds.get(key, ())]
+        return self._feeds.setdefault(key, [])
 
     def lookup(self, record_id: RecordId) -> Record | None:
         """A record by its id."""
@@ -107,6 +142,16 @@ class Evidence:
     def feed(self, scope: Scope, author: AuthorKey) -> list[Record]:
         """What is here of one feed, by seq."""
         return self._feeds.get((scope, author), [])
+
+    def finals(self, terms: Terms, witness: AuthorKey) -> Mapping[int, Record]:
+        """The first valid final of each round in what is here of a witness."""
+        place = witness_scope(campaign_id(terms)), witness
+        inserted = self._inserted.get(place, 0)
+        known = self._finals.get(place)
+        if known is None or known[0] != inserted:
+            known = self._finals[place] = inserted, Finals(terms)
+        known[1].read(self.feed(*place))
+        return known[1].found
 
 
 def _place(record: Record) -> tuple[int, RecordId]:
@@ -273,7 +318,12 @@ def judge_cut(
     before = heads_of(rounds[:-1])
     try:
         supported = cover(
-            terms, declared.round, declared.finals, evidence.lookup, before
+            terms,
+            declared.round,
+            declared.finals,
+            evidence.lookup,
+            before,
+            evidence.testimonies,
         )
     except Incomplete as error:
         return Verdict.INCOMPLETE, (), error.missing
@@ -339,36 +389,9 @@ def finals_at_hand(terms: Terms, number: int, evidence: Evidence) -> list[Record
     """The valid finals of a round that are here, earliest first."""
     if not 1 <= number <= len(terms.rounds):
         return []
-    scope = witness_scope(campaign_id(terms))
-    found = []
-    for witness in terms.witnesses:
-        final = _final_of(terms, number, evidence.feed(scope, witness.key))
-        if final is not None:
-            found.append(final)
+    heard = (evidence.finals(terms, witness.key) for witness in terms.witnesses)
+    found = [finals[number] for finals in heard if number in finals]
     return sorted(found, key=lambda record: (record.header.time_ms, record.id))
-
-
-def _final_of(terms: Terms, number: int, records: Iterable[Record]) -> Record | None:
-    """A final of one witness; if its feed forked, of the first branch with one.
-
-    Args:
-        terms: the campaign's terms.
-        number: the round, one of the terms.
-        records: what is here of the witness's feed, by seq.
-    """
-    valid_from = terms.rounds[number - 1].final_from
-    latest: dict[tuple[int, RecordId], int] = {(-1, NO_BACKLINK): -1}
-    """Record whose feed is here -> the time of the last valid `seen` up to it."""
-    for record in records:
-        header = record.header
-        below = latest.get((header.seq - 1, header.backlink))
-        if below is None or record.claim_bytes is None:
-            continue
-        later = record.kind == Kind.SEEN and header.time_ms > below
-        latest[header.seq, record.id] = header.time_ms if later else below
-        if later and header.time_ms >= valid_from and record.claim().final == number:
-            return record
-    return None
 
 
 def _in_turn(lacks: Iterable[Lack]) -> list[RecordId]:
@@ -407,7 +430,14 @@ def declare(
     lacks: list[Lack] = []
     while True:
         named = tuple(sorted(final.id for final in finals[: terms.quorum]))
-        found = cover(terms, number, named, evidence.lookup, heads_of(before))
+        found = cover(
+            terms,
+            number,
+            named,
+            evidence.lookup,
+            heads_of(before),
+            evidence.testimonies,
+        )
         if not found.lacks:
             break
         lacks += found.lacks

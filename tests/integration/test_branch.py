@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
@@ -13,14 +14,16 @@ from p2pnode.failures import Failure
 from p2pnode.identity import Identity
 from p2pnode.net.simulated import World as SimulatedWorld
 from p2pnode.node import Node
-from p2pnode.services.branches import NAMED_MAX
+from p2pnode.services.branches import NAMED_MAX, Branches
 from p2pnode.store.memory import MemoryStore
 from p2pnode.swarm.simulation import SeededRng
 from protocols.claims import Kind, Seen
+from protocols.feed import Head, prove_fork
 from protocols.keys import AuthorKey, RecordId, SigningKey, witness_scope
-from protocols.record import decode_record, encode_record
+from protocols.record import Record, decode_record, encode_record
 from protocols.settlement.verify import Verdict
-from tests.worlds import World
+from tests.integration.test_room import grow
+from tests.worlds import World, key_of
 
 
 class StoppedClock:
@@ -114,6 +117,96 @@ async def test_everybody_fetches_the_branches_that_witnesses_name() -> None:
             nursery.cancel_scope.cancel()
 
 
+def forked_world(length: int, **caps: int) -> tuple[World, list[Record], list[Record]]:
+    """Mallory writes two branches as long; the first witness names the second."""
+    base = World().terms.caps
+    world = World(
+        balloons=1,
+        rounds=2,
+        changes={"conditions": (), "caps": replace(base, **caps)},
+    )
+    join = world.join("mallory")
+    place = (world.scope, join.author)
+    branches: list[list[Record]] = []
+    for title in ("one", "other"):
+        world.heads[place] = Head(join.seq, join.id)
+        branches.append(grow(world, key_of("mallory"), length, title))
+    one, other = branches
+    _lie(world, other[-1].id, other[-1].author, other[-1].seq)
+    return world, one, other
+
+
+async def fetched(
+    world: World, mine: list[Record], theirs: list[Record]
+) -> list[Record]:
+    """What a node that has one branch gets of the other in twenty seconds."""
+    network = SimulatedWorld(1)
+    node, friend = (make_node(name, network, world.now) for name in ("one", "other"))
+    await node.store.append([r for r in world.records if r not in theirs])
+    await friend.store.append([r for r in world.records if r not in mine])
+    async with trio.open_nursery() as nursery:
+        for one in (node, friend):
+            await nursery.start(one.run)
+            await one.library.follow(world.scope)
+            await one.library.view(world.scope)
+            await one.feeds.ingest_forks([prove_fork(mine[0], theirs[0])])
+        await node.neighbours.add(friend.network.addresses[0])
+        await trio.sleep(20)
+        nursery.cancel_scope.cancel()
+    return [one for one in theirs if await node.store.get(one.id) is not None]
+
+
+async def test_a_long_branch_is_fetched_as_fast_as_it_is_brought(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world, one, other = forked_world(60)
+    assert await fetched(world, one, other) == other
+
+
+async def test_of_a_branch_no_more_is_fetched_than_one_feed_may_take(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world, one, other = forked_world(60, bytes_per_feed=1_000)
+    size = other[0].header.claim_size
+    assert await fetched(world, one, other) == other[-(1_000 // size + 1) :]
+
+
+async def test_a_new_fork_has_only_what_names_it_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, _, other = forked_world(1)
+    node = make_node("one", SimulatedWorld(1), world.now)
+    await node.store.append([r for r in world.records if r not in other])
+    await node.feeds.open()
+    await node.library.open()
+    await node.library.follow(world.scope)
+    await node.library.view(world.scope)
+    world.join("guest")
+    (held,) = grow(world, key_of("guest"), 1)
+    for _ in range(8):
+        world.join(f"guest {world.now}")
+        world.see()
+    await node.feeds.ingest([encode_record(record) for record in world.records])
+    twin = world.fork("guest", Kind.ANNOUNCE, replace(held.claim(), salt=b"x" * 16))
+    branches = Branches(node.library, node.feeds)
+    await branches._look(world.scope)
+    read: list[int] = []
+    feed = node.store.feed
+
+    async def noted(*place: Any) -> list[Record]:
+        some = await feed(*place)
+        if place[0] == witness_scope(world.scope):
+            read.extend(record.seq for record in some)
+        return some
+
+    monkeypatch.setattr(node.store, "feed", noted)
+    await branches._look(world.scope)
+    assert read == []
+    await node.feeds.ingest_forks([prove_fork(held, twin)])
+    await branches._look(world.scope)
+    assert len(read) == len(world.witness_keys), "each named her once"
+
+
 async def test_two_closes_at_once_sign_one_round_once() -> None:
     world = World(balloons=1, witnesses=1)
     world.join("alice")
@@ -136,7 +229,7 @@ async def test_two_closes_at_once_sign_one_round_once() -> None:
         nursery.start_soon(close)
         nursery.start_soon(close)
     assert len(refused) == 1
-    assert len(sponsor.books.verify(view).reports) == 1
+    assert len((await sponsor.books.verify(view)).reports) == 1
 
 
 async def test_two_acts_at_once_enter_once() -> None:

@@ -8,6 +8,7 @@ from p2pnode.services.feeds import Feeds
 from p2pnode.services.library import Library
 from protocols.claims import Announce, Kind, Seen
 from protocols.errors import Reason
+from protocols.evidence import witness_room
 from protocols.keys import Scope, SigningKey, witness_scope
 from protocols.limits import PART_SPARE
 from protocols.record import Record, encode_record
@@ -102,3 +103,43 @@ async def test_until_the_terms_came_all_is_kept() -> None:
     assert await player.library.room(world.scope) is None
     assert await player.library.room(Scope(bytes(32))) is None
     assert await take(player, [world.join("alice")]) == []
+
+
+def say(world: World, key: SigningKey, count: int) -> list[Record]:
+    """What a witness says in so many records: nothing."""
+    seen = Seen(salt=bytes(16), final=None, heads=())
+    scope = witness_scope(world.scope)
+    return [world.write(key, Kind.SEEN, seen, scope=scope) for _ in range(count)]
+
+
+async def test_a_witness_that_floods_is_kept_as_far_as_an_honest_one_may_write() -> (
+    None
+):
+    player, world = await follower(
+        feeds=1, records_per_feed=1, named_records_per_feed=1
+    )
+    room, witness = witness_room(world.terms), world.witness_keys[0]
+    assert room.records < 100
+    assert await take(player, say(world, witness, room.records)) == []
+    beyond = say(world, witness, 2)
+    assert await take(player, beyond) == [Reason.NO_ROOM] * 2
+    wire = [encode_record(beyond[1])]
+    await player.feeds.ingest_by_id(wire)
+    assert await player.store.get(beyond[1].id) is None, "nobody named it"
+    player.feeds.ask_for((beyond[1].scope,), [beyond[1].id])
+    await player.feeds.ingest_by_id(wire)
+    assert await player.store.get(beyond[1].id) == beyond[1]
+    head = player.feeds.head(beyond[1].scope, witness.author)
+    assert head is not None
+    assert head.seq == room.records - 1
+
+
+async def test_what_a_witness_says_takes_no_room_of_what_it_does() -> None:
+    cap = 400
+    player, world = await follower(named_bytes_per_feed=cap)
+    witness = world.witness_keys[0]
+    entered = world.enter(witness)
+    assert await take(player, [entered, *say(world, witness, 40)]) == []
+    acts = grow(world, witness, 2, "x" * 100)
+    assert sum(r.header.claim_size for r in [entered, *acts]) < cap
+    assert await take(player, acts) == []

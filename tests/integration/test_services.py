@@ -155,16 +155,16 @@ async def test_publish_invite_join_scan_witness_close_claim() -> None:
     assert caught.value.reason == "waits-for-finals"
     await carry(sponsor, alice)
     view = await alice.view()
-    (report,) = alice.books.verify(view).reports
+    (report,) = (await alice.books.verify(view)).reports
     assert (report.statement, report.cut) == (Verdict.OK, Verdict.OK)
     line = await alice.books.claim(view)
     assert line.amount == 200_000
-    shown = documents.verification(view, alice.books.verify(view))
+    shown = documents.verification(view, await alice.books.verify(view))
     assert shown["verdict"] == "ok"
     assert shown["statement"]["residue"] == 200_000
     mine = documents.evidence(view, alice.library.require_key(view).author)
     assert [one["receipt"] for one in mine["records"]] == ["safe", "safe"]
-    why = documents.explanation(view, alice.books.verify(view), None)
+    why = documents.explanation(view, await alice.books.verify(view), None)
     assert why["refused"] == []
     assert [one["actor"] for one in why["accepted"]] == [why["people"][0]["author"]]
 
@@ -226,7 +226,7 @@ async def test_a_purchase_by_card_pays_its_percentage_once() -> None:
     await shop.books.close(await shop.view())
     await carry(shop, alice)
     view = await alice.view()
-    why = documents.explanation(view, alice.books.verify(view), card.author)
+    why = documents.explanation(view, await alice.books.verify(view), card.author)
     assert [(one["stage"], one["pool"]) for one in why["accepted"]] == [
         ("find", 400_000),
         ("buy", 640),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+import trio
 
 from p2pnode.ports import StoreFull
 from p2pnode.services import witness as witness_module
@@ -15,12 +16,13 @@ from p2pnode.services.library import View
 from p2pnode.services.witness import FORKS_MAX, Duty, Witness
 from protocols import join as join_module
 from protocols.claims import Announce, Enter, Kind
-from protocols.evidence import fork_proof
+from protocols.evidence import witness_room
 from protocols.feed import ForkProof, prove_fork
 from protocols.join import Invite, make_join, sign_invite
 from protocols.keys import AuthorKey, Scope, Seed, SigningKey, witness_scope
 from protocols.limits import HEADS_MAX
 from protocols.record import NO_BACKLINK, Record, encode_record, sign_record
+from protocols.testimony import fork_proof
 from tests.integration.test_services import Dice, HandClock, Player, make_campaign
 from tests.worlds import NETWORK, key_of, salt_of
 
@@ -322,3 +324,46 @@ async def test_a_restarted_witness_goes_on_where_it_was(shop: Shop) -> None:
     assert await shop.tend() == []
     await shop.take(shop.joined(bob, alice))
     assert listed(await shop.tend()) == [bob.author]
+
+
+async def test_receipts_do_not_wait_until_the_last_close_is_judged(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, autojump_clock: Any
+) -> None:
+    await shop.tend()
+    asked, answer = trio.Event(), trio.Event()
+
+    async def ended(_view: View) -> bool:
+        asked.set()
+        await answer.wait()
+        return False
+
+    monkeypatch.setattr(shop.player.books, "may_have_ended", lambda _view: True)
+    monkeypatch.setattr(shop.player.books, "ended", ended)
+    shop.clock.ms = shop.view.terms.rounds[0].final_from
+    before = len(shop.own())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.player.witness.run)
+        await asked.wait()
+        alice = key_of("alice")
+        await shop.take(shop.joined(alice, shop.root))
+        await trio.sleep(1)
+        assert listed(shop.own()[before:]) == [alice.author]
+        answer.set()
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert [one.claim().final for one in shop.own()[before:]] == [None, 1]
+
+
+async def test_an_honest_witness_keeps_room_for_its_finals(shop: Shop) -> None:
+    await shop.tend()
+    room = witness_room(shop.view.terms)
+    few = replace(room, records=shop.own()[-1].seq + 2 + len(shop.view.terms.rounds))
+    shop.player.witness._duties[shop.view.campaign].room = few
+    alice, bob = key_of("alice"), key_of("bob")
+    await shop.take(shop.joined(alice, shop.root))
+    assert listed(await shop.tend()) == [alice.author]
+    await shop.take(shop.joined(bob, shop.root))
+    assert await shop.tend() == [], "no room is left but for finals"
+    shop.clock.ms = shop.view.terms.rounds[0].final_from
+    (final,) = await shop.tend()
+    assert final.claim().final == 1

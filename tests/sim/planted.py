@@ -28,11 +28,12 @@ from p2pnode.store.memory import MemoryStore
 from p2pnode.swarm.torture.memo import replaced
 from p2pnode.swarm.torture.run import Report as SeedReport
 from p2pnode.swarm.torture.run import run_seed
-from protocols import evidence, feed, neighbour, record
+from protocols import feed, neighbour, record
 from protocols.effects import Step
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import witness_scope
 from protocols.settlement import money, settle
+from protocols.testimony import Testimony
 
 Bug = Callable[[], AbstractContextManager[Any]]
 
@@ -84,17 +85,16 @@ def disordered_lines() -> AbstractContextManager[Any]:
 def other_branch_believed() -> AbstractContextManager[Any]:
     """A witness's later head counts, though it stands on another branch."""
 
-    def believing(witness: Any, records: Any, lookup: Any, *_walk: Any) -> Any:
-        first_seen: dict[Any, int] = {}
-        for one, claim in evidence.seens(records):
-            for _, _, head in claim.heads:
-                below = lookup(head)
-                while below is not None:
-                    first_seen.setdefault(below.id, one.header.time_ms)
-                    below = lookup(below.header.backlink)
-        return evidence.WitnessView(witness=witness, first_seen=first_seen, unknown={})
+    def believing(
+        self: Any, _author: Any, head: Any, time_ms: int, lookup: Any, _walk: Any
+    ) -> bool:
+        below = lookup(head.id)
+        while below is not None:
+            self._first_seen.setdefault(below.id, time_ms)
+            below = lookup(below.header.backlink)
+        return True
 
-    return replaced(evidence.view, believing)
+    return patch.object(Testimony, "_cover", believing)
 
 
 def doubtful_commit_trusted() -> AbstractContextManager[Any]:

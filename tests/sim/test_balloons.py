@@ -177,7 +177,7 @@ async def _invite(node: Node):
 async def _close(town: Town):
     view = await town.view("sponsor")
     books = town.nodes["sponsor"].books
-    settled = books.verify(view).settlement
+    settled = (await books.verify(view)).settlement
     if settled is None or not all(settled.conditions):
         raise Failure("not-yet", "not yet")
     return await books.close(view)
@@ -185,7 +185,7 @@ async def _close(town: Town):
 
 async def _verified(town: Town, name: str):
     view = await town.view(name)
-    reports = town.nodes[name].books.verify(view).reports
+    reports = (await town.nodes[name].books.verify(view)).reports
     if not reports or reports[-1].statement is Verdict.INCOMPLETE:
         raise Failure("not-yet", "not yet")
     return reports[-1]

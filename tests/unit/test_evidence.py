@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
+from protocols import testimony as testimonies
 from protocols.claims import Erase, Kind, Seen
 from protocols.errors import ProtocolError, Reason
-from protocols.evidence import cover, feed_up_to, find_final, receipts, view
+from protocols.evidence import cover, feed_up_to, receipts, view
 from protocols.feed import Head
 from protocols.keys import RecordId, witness_scope
 from protocols.record import without_parts
@@ -67,7 +69,7 @@ def feeds_of(world):
 def view_of(world, witness=0, evidence=None):
     key = world.witness_keys[witness].author
     lookup = (evidence or world.evidence()).lookup
-    return view(key, feeds_of(world)[key], lookup)
+    return view(key, world.terms, feeds_of(world)[key], lookup)
 
 
 def supported(world, number=1, finals=None, evidence=None):
@@ -161,10 +163,11 @@ def test_the_first_final_in_time_is_the_only_one():
     world.now = world.terms.rounds[0].final_from
     first = seen(world, 0, [], final=1)
     seen(world, 0, [], final=1)
-    feed = feeds_of(world)[world.witness_keys[0].author]
-    assert find_final(world.terms, 1, feed) == first
-    assert find_final(world.terms, 1, feed[:1]) is None
-    assert find_final(world.terms, 2, feed) is None
+    key = world.witness_keys[0].author
+    testimony = testimonies.Testimony(world.terms, key)
+    for record in feeds_of(world)[key]:
+        testimony.read(record)
+    assert testimony.finals == {1: first.id}
     assert early.seq == 0
 
 
@@ -431,3 +434,75 @@ def test_an_entry_of_too_many_steps_goes_on_in_the_next_round(monkeypatch):
     assert (rest.seq, rest.steps[0][0]) == (4, 3)
     (report,) = verify.verify_closes(world.terms, world.evidence())
     assert (report.statement, report.cut) == (Verdict.OK, Verdict.OK)
+
+
+def told_in_two_rounds():
+    """Two rounds of four witnesses, one with a fork and a chain it made up."""
+    world = World(balloons=4, rounds=2, changes={"conditions": ()})
+    for name in ("dave", "erin", "mallory"):
+        world.join(name)
+    world.scan("dave", 0)
+    world.see()
+    scan = world.scan("mallory", 1)
+    world.see(only=[0, 1])
+    other = world.fork("mallory", Kind.SCAN, replace(scan.claim(), salt=b"x" * 16))
+    world.see(only=[2, 3])
+    seen(world, 0, [(DAVE, 7, RecordId(bytes(32)))])
+    world.report_fork(scan, other)
+    world.finish_round(1)
+    world.scan("erin", 2)
+    world.finish_round(2)
+    return world
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_was_read_before_is_judged_as_if_it_was_read_anew(seed):
+    world, dice = told_in_two_rounds(), Random(seed)
+    finals = [
+        [f.id for f in finals_at_hand(world.terms, number, world.evidence())]
+        for number in (1, 2)
+    ]
+    come = dice.sample(world.records, len(world.records))
+    grown, found = Evidence(), [None]
+    for count, record in enumerate(come, 1):
+        grown.add(record)
+        anew = Evidence(come[:count])
+        for number in (1, 2):
+            at_hand = [finals_at_hand(world.terms, number, x) for x in (grown, anew)]
+            assert at_hand[0] == at_hand[1]
+        number, some = dice.choice([*enumerate(finals, 1)])
+        named = dice.sample(some, world.terms.quorum)
+        found = [answer(world, number, named, one) for one in (grown, anew)]
+        assert found[0] == found[1]
+    assert not isinstance(found[0], Reason)
+
+
+def answer(world, number, named, evidence):
+    """What the finals support by the evidence, or why that cannot be said."""
+    known = evidence.testimonies
+    try:
+        return cover(world.terms, number, named, evidence.lookup, {}, known)
+    except Incomplete as error:
+        return error.missing
+    except ProtocolError as error:
+        return error.reason
+
+
+def test_each_record_of_a_witness_is_read_once(monkeypatch):
+    world = told_in_two_rounds()
+    evidence, read, named = world.evidence(), [], []
+    reading = testimonies.Testimony.read
+
+    def noted(self, record):
+        read.append(record.id)
+        reading(self, record)
+
+    monkeypatch.setattr(testimonies.Testimony, "read", noted)
+    for number in (1, 2, 1, 2):
+        named = finals_at_hand(world.terms, number, evidence)[: world.terms.quorum]
+        assert not isinstance(
+            answer(world, number, [final.id for final in named], evidence), Reason
+        )
+    assert len(read) == len(set(read))
+    scope = witness_scope(world.scope)
+    assert len(read) >= len(evidence.feed(scope, named[0].author))

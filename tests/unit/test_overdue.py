@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 from p2pnode.services.overdue import (
     AGAIN_SECONDS,
+    LATE_ENOUGH,
+    PROOF_COUNT,
     TOLD_MAX,
     WAIT_SECONDS,
     Overdue,
@@ -16,6 +19,9 @@ from protocols.keys import AuthorKey, RecordId, Scope
 from protocols.wire import NewHead
 
 SCOPE = Scope(bytes(32))
+
+FED = ("slow", "slower")
+"""The links of the tree."""
 
 
 class Held:
@@ -36,7 +42,7 @@ def head(number: int, seq: int = 0) -> NewHead:
 
 def waiting() -> tuple[Overdue, Held]:
     held = Held()
-    return Overdue(cast("Any", held)), held
+    return Overdue(cast("Any", held), lambda _scope: cast("Any", FED)), held
 
 
 def tell(overdue: Overdue, link: str, *heads: NewHead, now: float = 0.0) -> None:
@@ -92,3 +98,57 @@ def test_a_teller_of_nonsense_fills_only_its_share() -> None:
     assert asked(overdue, 2 * WAIT_SECONDS) == [("good", [7])]
     tell(overdue, "liar", head(3 * TOLD_MAX))
     assert asked(overdue, 9.0) == [("liar", [3 * TOLD_MAX])]
+
+
+@dataclass(frozen=True)
+class Came:
+    """A record of which only the place matters."""
+
+    author: AuthorKey
+    scope: Scope = SCOPE
+
+
+def bring(overdue: Overdue, link: str, number: int) -> None:
+    overdue.came(link, cast("Any", [Came(head(number).author)]))
+
+
+def suffice(overdue: Overdue, *links: str) -> bool:
+    return overdue.suffices(cast("Any", links), SCOPE)
+
+
+def test_who_did_not_bring_what_another_had_is_no_reason_to_prune() -> None:
+    overdue, _ = waiting()
+    tell(overdue, "teller", head(1))
+    assert asked(overdue, WAIT_SECONDS) == [("teller", [1])]
+    assert suffice(overdue, "slow"), "it may not exist"
+    bring(overdue, "teller", 1)
+    assert not suffice(overdue, *FED)
+    assert suffice(overdue, "slow", "teller")
+    assert suffice(overdue, *FED, "third"), "the third was not asked to push"
+    for _ in range(PROOF_COUNT):
+        assert not suffice(overdue, "slow")
+        bring(overdue, "slow", 2)
+    assert suffice(overdue, "slow")
+    assert not suffice(overdue, "slower")
+    overdue.gone(cast("Any", "slower"))
+    assert suffice(overdue, "slower")
+
+
+def test_what_comes_late_but_comes_accuses_nobody() -> None:
+    overdue, _ = waiting()
+    tell(overdue, "teller", head(1))
+    asked(overdue, WAIT_SECONDS)
+    bring(overdue, "slow", 1)
+    bring(overdue, "teller", 1)
+    assert suffice(overdue, "slower")
+
+
+def test_where_all_are_late_some_are_enough() -> None:
+    overdue, _ = waiting()
+    links = [f"late {number}" for number in range(LATE_ENOUGH)]
+    overdue._fed = lambda _scope: cast("Any", links)
+    tell(overdue, "teller", head(1))
+    asked(overdue, WAIT_SECONDS)
+    bring(overdue, "teller", 1)
+    assert not suffice(overdue, *links[1:])
+    assert suffice(overdue, *links)

@@ -232,3 +232,18 @@ async def test_the_table_and_its_anchors_outlive_a_restart() -> None:
     await again.open()
     assert again.all() == peers.all()
     assert [p.peer for p in again.all() if p.anchor] == sorted([name(1), name(3)])
+
+
+async def test_who_the_anchors_are_is_found_without_sorting_the_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peers = PeerTable(MemoryStore(), SeededRng("a"))
+    for number in (1, 2, 3):
+        meet(peers, card(number, f"{number}.9.9.9"), dialled=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(peers, "all", lambda: pytest.fail("each second"))
+        peers.anchors([name(3)])
+        peers.anchors([name(2)])
+    assert [peer.peer for peer in peers.all() if peer.anchor] == sorted(
+        [name(2), name(3)]
+    )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from cli.main import run
+from cli.swarm_state import members
+from cli.swarm_up import STOP_SIGNALS, Supervisor, supervised
 from p2pnode.api import folder
 from p2pnode.failures import Failure
+from p2pnode.identity import FILE, create
 from p2pnode.swarm import ending, layout
 from p2pnode.swarm.layout import Standing
 from p2pnode.swarm.supervisor import ROOT
@@ -114,3 +119,31 @@ def test_who_does_not_listen_to_reason_is_killed(
         process.stdout.readline()
         assert ending.stop([tmp_path]) == [tmp_path]
         assert process.wait(5) != 0
+
+
+def test_a_folder_that_no_swarm_has_made_is_left_alone(tmp_path: Path) -> None:
+    create(tmp_path / "A", role="merchant", name="my shop")
+    before = (tmp_path / "A" / FILE).read_bytes()
+    assert members(tmp_path) == []
+    with pytest.raises(Failure) as caught:
+        Supervisor(tmp_path, 2, "test")
+    assert caught.value.reason == "not-of-the-swarm"
+    assert run(["swarm", "down", "--delete", "--home", str(tmp_path)]) == 0
+    assert (tmp_path / "A" / FILE).read_bytes() == before
+
+
+def test_the_folders_a_swarm_makes_are_its_own(tmp_path: Path) -> None:
+    for _ in range(2):
+        Supervisor(tmp_path, 2, "test")
+        assert members(tmp_path) == ["A", "B"]
+    assert run(["swarm", "down", "--delete", "--home", str(tmp_path)]) == 0
+    assert list(tmp_path.glob("*")) == []
+
+
+def test_signals_are_heeded_no_longer_than_the_swarm_is_up(tmp_path: Path) -> None:
+    names = [name for name in STOP_SIGNALS if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names]
+    before = [signal.getsignal(number) for number in numbers]
+    with supervised(tmp_path, 2, "test"):
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    assert [signal.getsignal(number) for number in numbers] == before

@@ -171,7 +171,7 @@ async def _settle(town: Town, checks: Checks, play: Play) -> None:
         checks.breach("I2", "the same statement everywhere", f"two, at {names}")
     sponsor = town.plan.sponsor
     view, held = await play.view(sponsor), town.homes[sponsor].records
-    reports = town.node(sponsor).books.verify(view).reports
+    reports = (await town.node(sponsor).books.verify(view)).reports
     town.note(f"paid {[r.claim.statement_root.hex()[:8] for r in reports]}")
     money.check_sums(checks, view, reports)
     money.check_cover(checks, view, reports, held)
