@@ -109,29 +109,7 @@ def show_verification(answer: Document) -> None:
     for key in answer.get("sponsor", ()):  # a node of an older version tells none
         output.say(_("sponsor {key}").format(key=key))
     for close in answer["closes"]:
-        output.say(
-            _("Round {round}: statement {statement}, cut {cut}.").format(
-                round=close["round"],
-                statement=word(close["statement"]),
-                cut=word(close["cut"]),
-            )
-        )
-        if close["reason"]:
-            output.say("  " + reason(close["reason"]))
-        for finding in close["findings"]:
-            output.say(
-                "  "
-                + _("{author}: {kind}").format(
-                    author=short(finding["author"]), kind=word(finding["kind"])
-                )
-            )
-        if close["not_judged"]:
-            output.say(
-                "  "
-                + _("{count} scans are erased: their rows are believed.").format(
-                    count=close["not_judged"]
-                )
-            )
+        _show_close(close, answer["unit"])
     colour = {"ok": "green", "wrong": "red"}.get(answer["verdict"], "")
     output.say(verdict(answer["verdict"]), colour=colour)
     if answer["unclosed"]:
@@ -143,6 +121,41 @@ def show_verification(answer: Document) -> None:
             ).format(round=answer["next_round"], owners=", ".join(answer["waits_for"]))
         )
     show_statement(answer["statement"], answer["unit"])
+
+
+def _show_close(close: Document, unit: str) -> None:
+    """What was found of one close."""
+    output.say(
+        _("Round {round}: statement {statement}, cut {cut}.").format(
+            round=close["round"],
+            statement=word(close["statement"]),
+            cut=word(close["cut"]),
+        )
+    )
+    if close["reason"]:
+        output.say("  " + reason(close["reason"]))
+    for finding in close["findings"]:
+        output.say(
+            "  "
+            + _("{author}: {kind}").format(
+                author=short(finding["author"]), kind=word(finding["kind"])
+            )
+        )
+    if close["not_judged"]:
+        output.say(
+            "  "
+            + _(
+                "{count} scans are erased and cannot be judged again: their rows"
+                " are believed."
+            ).format(count=close["not_judged"])
+        )
+    if close.get("resting"):  # a node of an older version tells none
+        output.say(
+            "  "
+            + _("{amount} granted in this round rest on such rows alone.").format(
+                amount=money(close["resting"], unit)
+            )
+        )
 
 
 def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -> None:

@@ -200,6 +200,7 @@ for _verb in (
     follow,
     invite,
     campaign_proofs.evidence,
+    campaign_proofs.erase,
     campaign_proofs.close,
     campaign_proofs.verify,
     campaign_proofs.explain,

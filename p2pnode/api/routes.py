@@ -10,7 +10,7 @@
 | `POST /campaigns/follow`, `/campaigns/join` | by id, by link |
 | `GET /campaigns/{id}`, `.../verify`, `.../explain` | look |
 | `GET /campaigns/{id}/evidence`, `.../bundle` | prove |
-| `POST /campaigns/{id}/invite`, `.../close`, `.../claim` | act |
+| `POST /campaigns/{id}/invite`, `.../close`, `.../claim`, `.../erase` | act |
 | `POST /campaigns/{id}/card`, `.../attest`, `.../outcome`, `.../reverse` | vouch |
 | `POST /scan` | sign what was scanned |
 | `GET /rewards` | what I am owed |
@@ -99,6 +99,7 @@ def routes(node: Callable[[], Node]) -> list[Route]:
         ("POST", "/campaigns/{id}/outcome", doors.outcome),
         ("POST", "/campaigns/{id}/reverse", doors.reverse),
         ("POST", "/campaigns/{id}/claim", doors.claim),
+        ("POST", "/campaigns/{id}/erase", doors.erase),
         ("POST", "/scan", doors.scan),
         ("GET", "/rewards", doors.rewards),
     ]
@@ -238,7 +239,9 @@ class Doors:
         """My records of a campaign, and how many witnesses have seen each."""
         view = await self._view(request)
         key = self._node.library.require_key(view)
-        return JSONResponse(documents.evidence(view, key.author))
+        return JSONResponse(
+            documents.evidence(view, key.author, self._node.feeds.erasures)
+        )
 
     async def bundle(self, request: Request) -> Response:
         """The campaign's whole evidence as one file."""
@@ -333,6 +336,16 @@ class Doors:
         """My latest line of a campaign, as a voucher."""
         found = await self._node.books.claim(await self._view(request))
         return JSONResponse({"format": "p2pnode.claim/1", **documents.line(found)})
+
+    async def erase(self, request: Request) -> Response:
+        """Ask everybody to drop a note of mine, or what a scan of mine says."""
+        view, body = await self._view(request), await json_body(request)
+        target = RecordId(_hex(body, "record", 32))
+        claim = body.get("claim") is True
+        erase = await self._node.acts.erase(view, target, claim=claim)
+        record = view.evidence.lookup(target)
+        assert record is not None, "it was just erased by its id"
+        return JSONResponse(documents.erased(view, record, erase))
 
     async def scan(self, request: Request) -> Response:
         """Sign a scanned code."""

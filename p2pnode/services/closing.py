@@ -31,7 +31,7 @@ from protocols.text import author_text
 
 if TYPE_CHECKING:
     from p2pnode.ports import Rng
-    from p2pnode.services.feeds import Feeds
+    from p2pnode.services.feeds import Change, Feeds
     from p2pnode.services.library import Library, View
     from protocols.record import Record
 
@@ -81,6 +81,7 @@ class Books:
         self._rng = rng
         self._verified: dict[Scope, tuple[int, Verified]] = {}
         self._closing = trio.Lock()
+        feeds.subscribe(self._note)
 
     def verify(self, view: View) -> Verified:
         """Judge every close, and settle the next round if its finals are here."""
@@ -90,6 +91,11 @@ class Books:
             known = (version, verify(view))
             self._verified[view.campaign] = known
         return known[1]
+
+    def _note(self, change: Change) -> None:
+        """Nothing that was erased lives on in what was computed of it."""
+        for record in change.dropped:
+            self._verified.pop(record.scope, None)
 
     async def verified(self, view: View) -> Verified:
         """As `verify`, after looking for what it lacks."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from protocols.claims import Kind
+from protocols.claims import Erase, Kind
 from protocols.evidence import receipts
 from protocols.join import Continue, Join
 from protocols.keys import AuthorKey, witness_scope
@@ -21,6 +21,7 @@ from protocols.text import author_text, campaign_text, tag_text
 if TYPE_CHECKING:
     from p2pnode.services.acts import Scanned
     from p2pnode.services.closing import Line, Verified
+    from p2pnode.services.erasures import Erasures
     from p2pnode.services.library import View
     from protocols.record import Record
     from protocols.settlement.judge import ActFacts, Grant
@@ -157,6 +158,7 @@ def close(report: CloseReport) -> Document:
             {"author": author_text(f.author), "kind": f.kind} for f in report.findings
         ],
         "not_judged": report.not_judged,
+        "resting": report.resting,
     }
 
 
@@ -301,8 +303,8 @@ def _tree(settlement: Settlement) -> list[Document]:
     ]
 
 
-def evidence(view: View, mine: AuthorKey) -> Document:
-    """`p2pnode.evidence/1`: my records and who has seen them."""
+def evidence(view: View, mine: AuthorKey, erasures: Erasures) -> Document:
+    """`p2pnode.evidence/1`: my records, who has seen them, and what is erased."""
     scope = witness_scope(view.campaign)
     feeds = {w.key: view.evidence.feed(scope, w.key) for w in view.terms.witnesses}
     seen = receipts(view.terms, feeds, view.evidence.lookup)
@@ -323,10 +325,19 @@ def evidence(view: View, mine: AuthorKey) -> Document:
                 "time": record.header.time_ms,
                 "seen_by": seen.get(record.id, 0),
                 "receipt": _receipt(seen.get(record.id, 0), surest, f),
+                "erased": _erased(record, erasures),
             }
             for record in view.evidence.feed(view.campaign, mine)
         ],
     }
+
+
+def _erased(record: Record, erasures: Erasures) -> str:
+    """What became of an erasure: no, note, asked (the claim is needed yet) or claim."""
+    parts = erasures.drops(record)
+    if parts.claim:
+        return "claim" if record.claim_bytes is None else "asked"
+    return "note" if parts.note else "no"
 
 
 def _joins_above(view: View, author: AuthorKey) -> list[Record]:
@@ -352,6 +363,20 @@ def _receipt(seen: int, surest: int, faults: int) -> str:
     if seen >= faults + 1:
         return "can-count"
     return "seen" if seen else "none"
+
+
+def erased(view: View, target: Record, erase: Record) -> Document:
+    """`p2pnode.erase/1`: what everybody was asked to drop."""
+    said: Erase = erase.claim()
+    return {
+        "format": "p2pnode.erase/1",
+        "campaign": campaign_text(view.campaign),
+        "record": target.id.hex(),
+        "seq": target.seq,
+        "erase": erase.id.hex(),
+        "note": target.header.note_size > 0,
+        "claim": said.claim,
+    }
 
 
 def scanned(result: Scanned) -> Document:

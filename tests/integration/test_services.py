@@ -162,7 +162,8 @@ async def test_publish_invite_join_scan_witness_close_claim() -> None:
     shown = documents.verification(view, alice.books.verify(view))
     assert shown["verdict"] == "ok"
     assert shown["statement"]["residue"] == 200_000
-    mine = documents.evidence(view, alice.library.require_key(view).author)
+    key = alice.library.require_key(view)
+    mine = documents.evidence(view, key.author, alice.feeds.erasures)
     assert [one["receipt"] for one in mine["records"]] == ["safe", "safe"]
     why = documents.explanation(view, alice.books.verify(view), None)
     assert why["refused"] == []
