@@ -47,6 +47,8 @@ class Verified:
     """What the evidence says of the next round, where 2f+1 finals are here."""
     waits_for: tuple[str, ...]
     """Owners of witnesses whose finals of the next round are missing."""
+    silent: tuple[str, ...]
+    """Owners whose final of the next round is not here, waited for or not."""
     next_round: int | None
     missing: tuple[RecordId, ...]
     """Records that are named and not here."""
@@ -272,11 +274,12 @@ def verify(view: View) -> Verified:
     missing = dict.fromkeys(one for report in reports for one in report.missing)
     number = None
     unclosed: Closing | None = None
+    silent: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()
     if not ended and done < len(view.terms.rounds):
         number = _next_round(view, done)
-        waits = tuple(_silent(view, number))
-        if len(view.terms.witnesses) - len(waits) >= view.terms.quorum:
+        silent = waits = tuple(_silent(view, number))
+        if len(view.terms.witnesses) - len(silent) >= view.terms.quorum:
             waits = ()
             unclosed, lacking = _unclosed(view, number)
             missing.update(dict.fromkeys(lacking))
@@ -284,6 +287,7 @@ def verify(view: View) -> Verified:
         reports=reports,
         unclosed=unclosed,
         waits_for=waits,
+        silent=silent,
         next_round=number,
         missing=tuple(RecordId(one) for one in missing if len(one) == ID_SIZE),
     )

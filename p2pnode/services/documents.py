@@ -86,6 +86,8 @@ def campaign(view: View, verified: Verified, me: AuthorKey | None) -> Document:
         "closes": [close(report) for report in verified.reports],
         "next_round": verified.next_round,
         "waits_for": list(verified.waits_for),
+        "silent": list(verified.silent),
+        "missing": len(verified.missing),
     }
 
 
@@ -184,6 +186,8 @@ def verification(view: View, verified: Verified) -> Document:
         "unclosed": verified.unclosed is not None,
         "next_round": verified.next_round,
         "waits_for": list(verified.waits_for),
+        "silent": list(verified.silent),
+        "missing": len(verified.missing),
     }
 
 
