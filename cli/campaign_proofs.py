@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cli import accounts, client, frame, output
+from cli.explaining import show_explanation
 from cli.i18n import _
 from cli.words import word
 from p2pnode.failures import BAD_REQUEST, NOT_FOUND, UNVERIFIED, Failure
@@ -248,11 +249,11 @@ def explain(what: str, person: str, *, as_json: bool) -> None:
     if as_json:
         output.as_json(answer)
     else:
-        accounts.show_explanation(answer)
+        show_explanation(answer)
 
 
 def _explain_file(path: Path, person: str) -> dict[str, Any]:
-    from p2pnode.services import closing, documents
+    from p2pnode.services import closing, explaining
     from protocols.text import read_author
 
     if person == "me":
@@ -265,7 +266,7 @@ def _explain_file(path: Path, person: str) -> dict[str, Any]:
         )
     view = open_bundle(path)
     key = read_author(person) if person else None
-    return documents.explanation(view, closing.verify(view), key)
+    return explaining.explanation(view, closing.verify(view), key)
 
 
 @frame.command(

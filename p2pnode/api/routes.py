@@ -30,7 +30,7 @@ from starlette.routing import Route
 
 from p2pnode.api.app import json_body
 from p2pnode.failures import BAD_REQUEST, Failure
-from p2pnode.services import documents
+from p2pnode.services import documents, explaining
 from protocols.bundle import write_bundle
 from protocols.codec import decode
 from protocols.errors import ProtocolError
@@ -233,7 +233,7 @@ class Doors:
         elif named:
             person = read_author(named)
         verified = await self._node.books.verified(view)
-        return JSONResponse(documents.explanation(view, verified, person))
+        return JSONResponse(explaining.explanation(view, verified, person))
 
     async def evidence(self, request: Request) -> Response:
         """My records of a campaign, and how many witnesses have seen each."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from p2pnode.services.erasures import Erasures
     from p2pnode.services.library import View
     from protocols.record import Record
-    from protocols.settlement.judge import ActFacts, Grant
     from protocols.settlement.settle import Settlement
     from protocols.settlement.verify import CloseReport
 
@@ -207,104 +206,6 @@ def statement(settlement: Settlement | None) -> Document | None:
         "unspent": settlement.unspent,
         "last": settlement.last,
     }
-
-
-def explanation(view: View, verified: Verified, person: AuthorKey | None) -> Document:
-    """`p2pnode.explanation/1`: which act led to which share, and why not."""
-    settlement = verified.settlement
-    accepted: list[Document] = []
-    refused: list[Document] = []
-    tree: list[Document] = []
-    if settlement is not None:
-        root = _root(settlement, person)
-        accepted = [
-            _granted(grant)
-            for grant in settlement.grants
-            if root is None or _concerns(grant, root)
-        ]
-        refused = [
-            {**_act(act), "reason": reason.value}
-            for act, reason in settlement.refused
-            if root is None or (act.person is not None and act.person.root == root)
-        ]
-        tree = _tree(settlement)
-    return {
-        "format": "p2pnode.explanation/1",
-        "campaign": campaign_text(view.campaign),
-        "title": view.terms.title,
-        "unit": view.terms.unit,
-        "person": None if person is None else author_text(person),
-        "round": None if settlement is None else settlement.round,
-        "conditions_met": settlement is not None and all(settlement.conditions),
-        "accepted": accepted,
-        "refused": refused,
-        "people": tree,
-        "statement": statement(settlement),
-    }
-
-
-def _root(settlement: Settlement, person: AuthorKey | None) -> AuthorKey | None:
-    if person is None:
-        return None
-    found = settlement.admission.by_key.get(person)
-    return person if found is None else found.root
-
-
-def _concerns(grant: Grant, root: AuthorKey) -> bool:
-    actor = grant.act.person
-    mine = actor is not None and actor.root == root
-    return mine or any(share.payee == root for share in grant.shares)
-
-
-def _act(act: ActFacts) -> Document:
-    record = act.item.record
-    return {
-        "record": record.id.hex(),
-        "kind": Kind(record.kind).name.lower(),
-        "stage": act.stage.id if act.stage is not None else None,
-        "actor": author_text(act.person.root) if act.person else None,
-        "signer": author_text(record.author),
-        "tag": act.tag.entry.label if act.tag is not None else None,
-        "grade": act.grade,
-        "amount": act.amount,
-        "act_time": act.act_time,
-        "witness_time": act.item.witness_time,
-        "round": act.item.round,
-    }
-
-
-def _granted(grant: Grant) -> Document:
-    return {
-        **_act(grant.act),
-        "granted_in_round": grant.round,
-        "pool": grant.pool,
-        "shares": [
-            {
-                "payee": author_text(share.payee),
-                "why": share.why.value,
-                "level": share.level,
-                "amount": share.amount,
-                "withheld": share.withheld,
-            }
-            for share in grant.shares
-        ],
-        "left_over": grant.pool - sum(share.amount for share in grant.shares),
-    }
-
-
-def _tree(settlement: Settlement) -> list[Document]:
-    return [
-        {
-            "author": author_text(person.root),
-            "payee": author_text(person.payee),
-            "inviter": None
-            if person.inviter is None
-            else author_text(person.inviter.root),
-            "level": person.level,
-            "refused": person.refused,
-        }
-        for person in settlement.admission.persons.values()
-    ]
 
 
 def evidence(view: View, mine: AuthorKey, erasures: Erasures) -> Document:

@@ -20,7 +20,7 @@ from protocols.settlement.verify import Verdict
 from protocols.tags.entry import Carrier
 from protocols.terms import Act, Role
 
-SHOWN = {
+SHOWN: dict[str, Any] = {
     "title": "Balloons",
     "campaign": "p2pc1x",
     "unit": "CNY",
