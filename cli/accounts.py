@@ -7,6 +7,7 @@ from typing import Any
 
 from cli import output
 from cli.i18n import _
+from cli.reasons import reason
 from cli.words import word
 
 Document = Mapping[str, Any]
@@ -33,42 +34,6 @@ def moment(time_ms: int) -> str:
         return _("never")
     local = dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).astimezone()
     return local.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def reason(code: str | None) -> str:
-    """What a reason code means, for people."""
-    return _reasons().get(code or "", code or "")
-
-
-def _reasons() -> dict[str, str]:
-    return {
-        "not-admitted": _("nobody who takes part invited this key"),
-        "invite-used-up": _("the invite had been used by others before"),
-        "invite-expired": _("the invite had expired"),
-        "bad-invite": _("the invite does not hold"),
-        "too-little-work": _("a public invite asks for work that was not done"),
-        "too-deep": _("the referral chain is longer than the terms admit"),
-        "too-many-keys": _("this person has too many keys already"),
-        "not-named": _("the terms do not name the one who signed it"),
-        "erased": _("its author erased it"),
-        "unknown-stage": _("the terms have no such stage for this act"),
-        "unknown-tag": _("the tag is not one of this stage"),
-        "stage-window": _("it happened before the stage opened or after it closed"),
-        "grade": _("the evidence is too weak for this stage"),
-        "not-bound": _("nothing ties it to this person: no card, no scan"),
-        "after": _("an earlier stage is missing"),
-        "once": _("it had been used before, by an earlier act"),
-        "per-window": _("this code had been scanned too often"),
-        "velocity": _("too soon after another place"),
-        "day": _("too many acts on one day"),
-        "merchant-cap": _("above what the terms allow this merchant"),
-        "budget": _("nothing was left of the budget"),
-        "not-mature": _("its refund window still runs"),
-        "incomplete": _("records are missing here"),
-        "wrong-statement": _("the evidence gives another statement"),
-        "wrong-close": _("the close says something else than its evidence"),
-        "wrong-cut": _("the cut contradicts the records or the terms"),
-    }
 
 
 def verdict(name: str) -> str:
@@ -109,29 +74,7 @@ def show_verification(answer: Document) -> None:
     for key in answer.get("sponsor", ()):  # a node of an older version tells none
         output.say(_("sponsor {key}").format(key=key))
     for close in answer["closes"]:
-        output.say(
-            _("Round {round}: statement {statement}, cut {cut}.").format(
-                round=close["round"],
-                statement=word(close["statement"]),
-                cut=word(close["cut"]),
-            )
-        )
-        if close["reason"]:
-            output.say("  " + reason(close["reason"]))
-        for finding in close["findings"]:
-            output.say(
-                "  "
-                + _("{author}: {kind}").format(
-                    author=short(finding["author"]), kind=word(finding["kind"])
-                )
-            )
-        if close["not_judged"]:
-            output.say(
-                "  "
-                + _("{count} scans are erased: their rows are believed.").format(
-                    count=close["not_judged"]
-                )
-            )
+        _show_close(close, answer["unit"])
     colour = {"ok": "green", "wrong": "red"}.get(answer["verdict"], "")
     output.say(verdict(answer["verdict"]), colour=colour)
     if answer["unclosed"]:
@@ -145,63 +88,39 @@ def show_verification(answer: Document) -> None:
     show_statement(answer["statement"], answer["unit"])
 
 
-def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -> None:
-    """Print which act led to which share."""
-    known = names or {}
-    if not answer["accepted"] and not answer["refused"]:
-        output.say(_("No act of this person counts yet."))
-    for act in answer["accepted"]:
-        _show_accepted(act, known, answer["unit"])
-    for act in answer["refused"]:
-        output.say(
-            _("Refused: {actor} · {stage} · {tag}: {why}").format(
-                actor=_name(known, act["actor"] or act["signer"]),
-                stage=act["stage"],
-                tag=act["tag"] or word(act["kind"]),
-                why=reason(act["reason"]),
-            )
-        )
-    for person in answer["people"]:
-        asked = answer["person"] in (None, person["author"], person["payee"])
-        if person["refused"] and asked:
-            output.say(
-                _("Not admitted: {person}: {why}").format(
-                    person=_name(known, person["author"]), why=reason(person["refused"])
-                )
-            )
-    if not answer["conditions_met"]:
-        output.say(_("Nothing is paid yet: the conditions are not met."))
-
-
-def _name(known: Mapping[str, str], key: str | None) -> str:
-    return known.get(key or "", short(key or "?"))
-
-
-def _show_accepted(act: Document, known: Mapping[str, str], unit: str) -> None:
+def _show_close(close: Document, unit: str) -> None:
+    """What was found of one close."""
     output.say(
-        _("{actor} · {stage} · {tag} · grade {grade}: pool {pool}").format(
-            actor=_name(known, act["actor"]),
-            stage=act["stage"],
-            tag=act["tag"] or word(act["kind"]),
-            grade=act["grade"],
-            pool=money(act["pool"], unit),
+        _("Round {round}: statement {statement}, cut {cut}.").format(
+            round=close["round"],
+            statement=word(close["statement"]),
+            cut=word(close["cut"]),
         )
     )
-    for share in act["shares"]:
-        output.say("  " + _share(share, _name(known, share["payee"]), unit))
-    if act["left_over"]:
-        left = money(act["left_over"], unit)
-        output.say("  " + _("left over: {x}").format(x=left))
-
-
-def _share(share: Document, name: str, unit: str) -> str:
-    words = {
-        "host": _("host of the tag"),
-        "back": _("back to the buyer"),
-        "chain": _("level {level}").format(level=share["level"]),
-    }
-    text = f"{name}: {money(share['amount'], unit)} ({words[share['why']]})"
-    return text + (" " + _("withheld: her feed forked") if share["withheld"] else "")
+    if close["reason"]:
+        output.say("  " + reason(close["reason"]))
+    for finding in close["findings"]:
+        output.say(
+            "  "
+            + _("{author}: {kind}").format(
+                author=short(finding["author"]), kind=word(finding["kind"])
+            )
+        )
+    if close["not_judged"]:
+        output.say(
+            "  "
+            + _(
+                "{count} scans are erased and cannot be judged again: their rows"
+                " are believed."
+            ).format(count=close["not_judged"])
+        )
+    if close.get("resting"):  # a node of an older version tells none
+        output.say(
+            "  "
+            + _("{amount} granted in this round rest on such rows alone.").format(
+                amount=money(close["resting"], unit)
+            )
+        )
 
 
 def tree(

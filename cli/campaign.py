@@ -95,12 +95,45 @@ def show(campaign: str, *, as_json: bool) -> None:
                 met=_("met") if condition["met"] else _("not yet"),
             )
         )
-    if answer["waits_for"]:
-        output.say(
-            _(
-                "Round {round} waits until these witnesses have finished it: {owners}."
-            ).format(round=answer["next_round"], owners=", ".join(answer["waits_for"]))
+    from p2pnode.system import SystemClock
+
+    output.say(*_stalls(answer, SystemClock().now_ms()))
+
+
+def _stalls(answer: client.Document, now_ms: int) -> list[str]:
+    """What the next round waits for, if it does, and what may stay away."""
+    if not answer["next_round"]:
+        return []
+    due = answer["rounds"][answer["next_round"] - 1]["final_from"]
+    faults, silent = answer.get("faults", 0), answer.get("silent", [])
+    facts = {
+        "round": answer["next_round"],
+        "owners": ", ".join(answer["waits_for"] or silent),
+        "since": accounts.moment(due),
+        "n": len(answer.get("witnesses", ())),
+        "f": faults,
+        "count": answer.get("missing", 0),
+    }
+    lines = []
+    if answer["waits_for"] and now_ms < due:
+        lines.append(
+            _("Round {round} waits until these witnesses have finished it: {owners}.")
         )
+    elif answer["waits_for"]:
+        lines += [
+            _("Round {round} waits for finals of {owners}, since {since}."),
+            _("With {n} witnesses {f} may be off; the nodes of the others must run."),
+        ]
+    elif silent and now_ms >= due:
+        lines.append(_("Not heard of round {round}: {owners}. It can close without."))
+    if facts["count"]:
+        lines.append(
+            _(
+                "{count} records that witnesses or closes name are not here yet:"
+                " neighbours are asked for them."
+            )
+        )
+    return [line.format(**facts) for line in lines]
 
 
 def _worth(reward: client.Document | None, unit: str) -> str:
@@ -200,6 +233,7 @@ for _verb in (
     follow,
     invite,
     campaign_proofs.evidence,
+    campaign_proofs.erase,
     campaign_proofs.close,
     campaign_proofs.verify,
     campaign_proofs.explain,

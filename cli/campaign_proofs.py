@@ -1,4 +1,4 @@
-"""`p2pnode campaign evidence | close | verify | explain | bundle`: who is right."""
+"""`p2pnode campaign evidence | erase | close | verify | explain | bundle`: proofs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 import click
 
 from cli import accounts, client, frame, output
+from cli.explaining import show_explanation
 from cli.i18n import _
 from cli.words import word
-from p2pnode.failures import BAD_REQUEST, UNVERIFIED, Failure
+from p2pnode.failures import BAD_REQUEST, NOT_FOUND, UNVERIFIED, Failure
 
 CAMPAIGN = click.argument("campaign", metavar=_("[CAMPAIGN]"), default="-")
+ID_DIGITS = 64
+"""Of a record's id in hex."""
+
 BUNDLE_MAX = 1 << 28
 """Bytes of a bundle that is read: all of it is held while it is verified."""
 
@@ -37,10 +41,17 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
         "can-count": _("can count"),
         "safe": _("safe"),
     }
+    erased = {
+        "note": _("note erased"),
+        "asked": _("erased at the close"),
+        "claim": _("erased"),
+    }
     rows = [
         (
             one["seq"],
-            word(one["kind"]),
+            ", ".join(
+                filter(None, [word(one["kind"]), erased.get(one.get("erased", ""))])
+            ),
             accounts.moment(one["time"]),
             f"{one['seen_by']}/{answer['witnesses']}",
             words.get(one["receipt"], one["receipt"]),
@@ -49,6 +60,52 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
     ]
     header = (_("no."), _("what"), _("when"), _("witnesses"), _("receipt"))
     output.say(*output.table(header, rows))
+
+
+@frame.command(
+    "erase",
+    _("Have every node drop what you wrote: a note, or what a scan says."),
+    example="p2pnode campaign erase 3 --claim",
+)
+@click.argument("record", metavar=_("NUMBER|RECORD"))
+@click.option("--campaign", default="-", help=_("Where this node follows several."))
+@click.option("--claim", is_flag=True, help=_("Of a scan: also which tag it was."))
+def erase(record: str, campaign: str, *, claim: bool, as_json: bool) -> None:
+    """Sign the wish; nodes heed it as soon as all can settle without."""
+    if record.isdecimal() and len(record) < ID_DIGITS:
+        record = _own_record(campaign, int(record))
+    answer = client.call(
+        "POST", client.campaign(campaign, "erase"), {"record": record, "claim": claim}
+    )
+    if as_json:
+        output.as_json(answer)
+        return
+    if answer["note"]:
+        output.say(_("Every node that hears of it drops the note at once."))
+    if answer["claim"]:
+        output.say(
+            _(
+                "Which tag you scanned is dropped once the round that counts it is"
+                " closed: until then all need it to settle the same."
+            ),
+            _("If the scan does not count before this does, it earns nothing."),
+            _("That you wrote something then, and what it earned, stays."),
+        )
+
+
+def _own_record(campaign: str, number: int) -> str:
+    """The id of the record that `campaign evidence` shows under a number."""
+    answer = client.call("GET", client.campaign(campaign, "evidence"))
+    for one in answer["records"]:
+        if one["seq"] == number:
+            return str(one["record"])
+    raise Failure(
+        "unknown-record",
+        _("You have no record with the number {number}.").format(number=number),
+        _("A number that p2pnode campaign evidence shows, or a record's id."),
+        _("See yours with: p2pnode campaign evidence"),
+        NOT_FOUND,
+    )
 
 
 @frame.command(
@@ -194,11 +251,11 @@ def explain(what: str, person: str, *, as_json: bool) -> None:
     if as_json:
         output.as_json(answer)
     else:
-        accounts.show_explanation(answer)
+        show_explanation(answer)
 
 
 def _explain_file(path: Path, person: str) -> dict[str, Any]:
-    from p2pnode.services import closing, documents
+    from p2pnode.services import closing, explaining
     from p2pnode.services.collector import collector_paused
     from protocols.text import read_author
 
@@ -213,7 +270,7 @@ def _explain_file(path: Path, person: str) -> dict[str, Any]:
     view = open_bundle(path)
     key = read_author(person) if person else None
     with collector_paused():
-        return documents.explanation(view, closing.verify(view), key)
+        return explaining.explanation(view, closing.verify(view), key)
 
 
 @frame.command(

@@ -16,6 +16,7 @@ from p2pnode.failures import BAD_REQUEST, Failure
 
 if TYPE_CHECKING:
     from p2pnode.tag_file import TagFile
+    from p2pnode.terms_check import Guarantees
     from protocols.terms import Terms
 
 MINUTE_S = 60
@@ -115,6 +116,8 @@ def check(file: str, *, as_json: bool) -> None:
                 "cost_max": found.cost_max,
                 "witnesses": found.guarantees.witnesses,
                 "faults": found.guarantees.faults,
+                "counts_from": found.guarantees.counts_from,
+                "never_below": found.guarantees.never_below,
                 "clone_gains": [
                     {
                         "stage": gain.stage,
@@ -129,6 +132,7 @@ def check(file: str, *, as_json: bool) -> None:
                         "stage": one.stage,
                         "key": author_text(one.key) if one.key else None,
                         "value": one.value,
+                        "name": one.name,
                     }
                     for one in found.warnings
                 ],
@@ -138,25 +142,47 @@ def check(file: str, *, as_json: bool) -> None:
     _say_review(terms, found)
 
 
+def guarantees(found: Guarantees) -> list[str]:
+    """What so many witnesses guarantee, and no more: spec 0009, in words."""
+    n, f = found.witnesses, found.faults
+    safe, least = found.counts_from, found.never_below
+    if not f:
+        return [
+            _(
+                "One witness: what it saw in time counts, what it did not see never"
+                " counts. If it lies, nothing stands against it; while it is off,"
+                " nothing can be closed."
+            )
+        ]
+    lines = [
+        _("{n} witnesses, of whom {f} may lie or be off."),
+        _("What {safe} of them saw in time counts, whatever the sponsor says."),
+        _("What fewer than {least} saw never counts."),
+        _("What {least} or more and fewer than {safe} saw the sponsor may leave out."),
+        _(
+            "Of two acts the first is surely first only if all honest witnesses saw it"
+            " before any saw the other: let a race rest on what only one person can"
+            " have, such as a one-time code."
+        ),
+        _(
+            "While more than {f} are off nothing can be closed, and it is said whom it"
+            " waits for; nothing that was seen is lost."
+        ),
+        _("If {least} lie together, they can make up what was seen, and when."),
+    ]
+    return [line.format(n=n, f=f, safe=safe, least=least) for line in lines]
+
+
 def _say_review(terms: Terms, found: Any) -> None:
     from cli.warnings import sentence
 
-    n, f = found.guarantees.witnesses, found.guarantees.faults
     output.say(
         terms.title,
         _("It costs at most {cost}.").format(
             cost=accounts.money(found.cost_max, terms.unit)
         ),
-        _(
-            "Witnesses: {n}, of whom {f} may lie or be off. What {safe} of them"
-            " saw in time counts, whatever the sponsor says; what fewer than"
-            " {least} saw never counts."
-        ).format(
-            n=n,
-            f=f,
-            safe=found.guarantees.counts_from,
-            least=found.guarantees.never_below,
-        ),
+        *guarantees(found.guarantees),
+        _("The witnesses' owners, as the terms say:"),
     )
     for witness in terms.witnesses:
         output.say(f"  {witness.owner or '?'}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def sentence(warning: TermsWarning) -> str:
     """The warning in the language of the person."""
     words = _sentences().get(warning.code, warning.code)
-    return words.format(stage=warning.stage, value=warning.value)
+    return words.format(stage=warning.stage, value=warning.value, name=warning.name)
 
 
 def _sentences() -> dict[str, str]:
@@ -27,6 +27,18 @@ def _sentences() -> dict[str, str]:
         ),
         "witness-is-host": _("A witness also hosts tags and earns by their scans."),
         "witness-is-merchant": _("A witness is also a merchant of this campaign."),
+        "witness-is-device": _("A witness is also a device whose scans are paid."),
+        "no-owner": _("The terms do not say whose {value} of the witnesses are."),
+        "same-owner": _(
+            "{value} witnesses are {name}'s: they lie, or are off, together."
+        ),
+        "owner-is-payee": _(
+            "{name} owns a witness and gets the left-overs: every record that witness"
+            " omits is a gain."
+        ),
+        "payee-is-sponsor": _(
+            "The sponsor gets the left-overs: it gains by every share nobody gets."
+        ),
         "no-reward": _("No stage has a reward: nobody is paid."),
         "paid-levels": _(
             "It pays along referral chains through more than three levels. Paying by"

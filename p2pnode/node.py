@@ -15,6 +15,7 @@ from p2pnode.identity import public_author
 from p2pnode.services.acts import Acts
 from p2pnode.services.branches import Branches
 from p2pnode.services.closing import Books
+from p2pnode.services.erasing import Erasing
 from p2pnode.services.feeds import MISSING_MAX, Feeds
 from p2pnode.services.gauge import Gauge
 from p2pnode.services.library import Library
@@ -64,6 +65,7 @@ class Node:
         )
         self.books = Books(self.library, self.feeds, rng, executor)
         self.branches = Branches(self.library, self.feeds)
+        self.erasing = Erasing(self.library, self.feeds, self.books)
         self.witness = Witness(self.library, self.feeds, self.books, clock, rng)
         self.acts = Acts(
             library=self.library,
@@ -88,6 +90,7 @@ class Node:
             await nursery.start(self.neighbours.run)
             nursery.start_soon(self.witness.run)
             nursery.start_soon(self.branches.run)
+            nursery.start_soon(self.erasing.run)
             task_status.started()
             await self.store.doubted()
             await self.neighbours.leave()

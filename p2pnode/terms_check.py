@@ -6,6 +6,8 @@ makes the sentences.
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -57,6 +59,8 @@ class Warning:  # noqa: A001  # the word people use
     """The witness it is about."""
     value: int = 0
     """The number that is unusual."""
+    name: str = ""
+    """The owner it is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,7 @@ def review(terms: Terms) -> Review:
         clone_gains=tuple(_clone_gains(terms)),
         warnings=(
             *_witness_warnings(terms),
+            *_owner_warnings(terms),
             *_campaign_warnings(terms),
             *(
                 warning
@@ -145,10 +150,31 @@ def _witness_warnings(terms: Terms) -> Iterator[Warning]:
             "witness-is-payee": witness.key == terms.residue.key,
             "witness-is-host": bool(party and party.role & Role.HOST),
             "witness-is-merchant": bool(party and party.role & Role.MERCHANT),
+            "witness-is-device": bool(party and party.role & Role.DEVICE),
         }
         for code, true in found.items():
             if true:
                 yield Warning(code=code, key=witness.key)
+
+
+def _owner_warnings(terms: Terms) -> Iterator[Warning]:
+    """Who may be one human under two names of the terms: only names can show it."""
+    owners = Counter(_plain(witness.owner) for witness in terms.witnesses)
+    said = {_plain(witness.owner): witness.owner for witness in terms.witnesses}
+    for owner, count in owners.items():
+        if not owner:
+            yield Warning(code="no-owner", value=count)
+        elif count > 1:
+            yield Warning(code="same-owner", name=said[owner], value=count)
+        if owner and owner == _plain(terms.residue.name):
+            yield Warning(code="owner-is-payee", name=said[owner])
+    if terms.residue.key in terms.sponsor:
+        yield Warning(code="payee-is-sponsor")
+
+
+def _plain(name: str) -> str:
+    """A name as people take it: without case, width and spaces."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _campaign_warnings(terms: Terms) -> Iterator[Warning]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from protocols.feed import ForkProof
     from protocols.frontier import Frontier
     from protocols.keys import AuthorKey, RecordId, Scope
+    from protocols.record import Record
     from protocols.wire import Card, Frame, NewHead
 
 
@@ -33,6 +34,9 @@ class Holdings(Protocol):
 
     def fork(self, scope: Scope, author: AuthorKey) -> ForkProof | None:
         """The proof that a feed forked, if there is one."""
+
+    def erase_of(self, record: Record) -> Record | None:
+        """The erase of a scan's claim, with its own claim, if it is here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,16 +27,23 @@ def size_of(records: Sequence[bytes]) -> int:
     return sum(len(record) for record in records)
 
 
-def batches(wires: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
-    """Cut wire records into what fits into frames."""
+def batches(groups: Sequence[Sequence[bytes]]) -> Iterator[tuple[bytes, ...]]:
+    """Cut wire records into what fits into frames.
+
+    Args:
+        groups: records in order; those of one group go in one frame: a scan without
+            its claim, and before it the erase that says so (§5).
+    """
     batch: list[bytes] = []
     size = 0
-    for wire in wires:
-        size += len(wire) + 3
-        if batch and (size > BATCH_MAX or len(batch) == BATCH_RECORDS_MAX):
+    for group in groups:
+        more = sum(len(wire) + 3 for wire in group)
+        full = size + more > BATCH_MAX or len(batch) + len(group) > BATCH_RECORDS_MAX
+        if batch and full:
             yield tuple(batch)
-            batch, size = [], len(wire) + 3
-        batch.append(wire)
+            batch, size = [], 0
+        batch += group
+        size += more
     if batch:
         yield tuple(batch)
 

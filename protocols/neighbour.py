@@ -221,7 +221,7 @@ class Session:
                 if self._heads.full:
                     step.frames += self.tell().frames
                 continue
-            for batch in batches([encode_record(record) for record in new]):
+            for batch in batches([self._wires(record) for record in new]):
                 if size_of(batch) > self.room:
                     self._lags = True
                     break
@@ -302,9 +302,8 @@ class Session:
         step = Step()
         for feed in done:
             self._serving.pop((scope, feed), None)
-        wires = [encode_record(record) for record in records]
-        self._out.spend(size_of(wires))
-        *full, last = [*batches(wires)] or [()]
+        *full, last = [*batches([self._wires(record) for record in records])] or [()]
+        self._out.spend(sum(map(size_of, (*full, last))))
         for batch in full:
             step.send(Records(scope=scope, records=batch, done=()))
         step.send(Records(scope=scope, records=last, done=tuple(done)))
@@ -315,7 +314,7 @@ class Session:
         step = Step()
         wires = [encode_record(record) for record in records]
         self._out.spend(size_of(wires))
-        for batch in batches(wires):
+        for batch in batches([(wire,) for wire in wires]):
             step.send(Found(scope=scope, records=batch))
         return step
 
@@ -559,6 +558,14 @@ class Session:
     def _(self, frame: Bye, step: Step) -> None:
         self.closed = True
         step.effects.append(Close(reason=frame.reason, fault=False))
+
+    def _wires(self, record: Record) -> tuple[bytes, ...]:
+        """A record as it is sent unasked: without its claim only after its erase."""
+        wire = encode_record(record)
+        erase = None
+        if record.claim_bytes is None:
+            erase = self._holdings.erase_of(record)
+        return (wire,) if erase is None else (encode_record(erase), wire)
 
     # The tree.
 

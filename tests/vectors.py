@@ -17,6 +17,7 @@ from typing import Any
 from protocols.bundle import read_bundle
 from protocols.claims import read_claim
 from protocols.codec import decode
+from protocols.erasing import check_claim_here, dropped
 from protocols.errors import ProtocolError, Reason
 from protocols.evidence import cover
 from protocols.feed import ForkProof, Head, check_fork, check_next
@@ -262,6 +263,14 @@ def _next(given: Input) -> Case:
         known = Head(head["seq"], RecordId(bytes.fromhex(head["id"])))
     check_next(known, decode_record(_bytes(given, "bytes")))
     return {}
+
+
+def _erase(given: Input) -> Case:
+    """What an erase drops of a record, which may come without its claim."""
+    record = decode_record(_bytes(given, "record"))
+    erase = decode_record(_bytes(given, "erase")) if given["erase"] else None
+    check_claim_here(record, erase)
+    return dropped(erase, record)._asdict()
 
 
 def _fork(given: Input) -> Case:
@@ -520,6 +529,7 @@ OPS: dict[str, Callable[[Input], Case]] = {
     "record": _record,
     "claim": _claim,
     "next": _next,
+    "erase": _erase,
     "fork": _fork,
     "invite": _invite,
     "join": _join,

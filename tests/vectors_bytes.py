@@ -9,7 +9,7 @@ from typing import Any
 from protocols.claims import CLAIMS, Kind
 from protocols.codec import Value, decode, encode
 from protocols.errors import Reason
-from protocols.feed import prove_fork
+from protocols.feed import Head, prove_fork
 from protocols.framing import frame
 from protocols.keys import (
     NetworkId,
@@ -21,7 +21,7 @@ from protocols.keys import (
 )
 from protocols.merkle import Tree, path, root
 from protocols.peer_card import peer_id, sign_card
-from protocols.record import HEADER, Record, encode_record
+from protocols.record import HEADER, Record, encode_record, without_parts
 from protocols.text import Letter, Prefix, encode_id, encode_link, join_bech32m
 from protocols.wire import FRAMES, PEER_CARD, decode_frame
 from protocols.wire import Card as PeerCard
@@ -438,7 +438,14 @@ NOTE = encode([SALT, "红气球", b"\x01"])
 
 def records() -> list[Case]:
     """0003: one good record of every kind, every refusal, feeds, fork proofs."""
-    return [*_good_records(), *_bad_records(), *_bad_claims(), *_feeds(), *_forks()]
+    return [
+        *_good_records(),
+        *_bad_records(),
+        *_bad_claims(),
+        *_feeds(),
+        *_forks(),
+        *_erases(),
+    ]
 
 
 def sample_claims(world: World) -> dict[int, Value]:
@@ -745,6 +752,55 @@ def _feeds() -> list[Case]:
         case("seq 1 of a new feed", "next", Reason.GAP, head=None, bytes=second),
         case("seq 0 again", "next", Reason.GAP, head=head, bytes=first),
         case("another branch", "next", Reason.WRONG_BACKLINK, head=wrong, bytes=second),
+    ]
+
+
+def _erases() -> list[Case]:
+    """What an erase drops, and which records are taken without their claim."""
+    world = World(balloons=2, witnesses=1, rounds=1)
+    joined = world.join("alice")
+    scan, other = world.scan("alice", 0), world.scan("alice", 1)
+    world.join("bob")
+    both = world.erase("alice", scan)
+    claim = world.erase_claim(scan)
+    note = world.write(key_of("alice"), Kind.ERASE, replace(claim, claim=False))
+    theirs = world.write(key_of("bob"), Kind.ERASE, claim)
+    genesis = world.erase("alice", joined)
+    apart = world.write(
+        key_of("alice"),
+        Kind.ERASE,
+        claim,
+        scope=Scope(bytes(32)),
+        after=Head(1, scan.id),
+    )
+    bare = {one.id: without_parts(one, claim=True, note=True) for one in world.records}
+    pairs = [
+        ("no erase", None, scan, None),
+        ("an erase of note and claim", both, scan, None),
+        ("an erase of the note alone", note, scan, None),
+        ("an erase of another scan", both, other, None),
+        ("an erase by another author", theirs, scan, None),
+        ("an erase in another scope", apart, scan, None),
+        ("an erase of a join", genesis, joined, None),
+        ("a record that is no erase", other, scan, None),
+        ("a scan without its claim, and its erase", both, bare[scan.id], None),
+        ("a scan without its claim", None, bare[scan.id], Reason.BAD_CLAIM),
+        ("a bare scan, its note erased", note, bare[scan.id], Reason.BAD_CLAIM),
+        ("a bare scan, another erased", both, bare[other.id], Reason.BAD_CLAIM),
+        ("a bare scan, another's erase", theirs, bare[scan.id], Reason.BAD_CLAIM),
+        ("a bare scan, an erase elsewhere", apart, bare[scan.id], Reason.BAD_CLAIM),
+        ("a bare scan, a bare erase", bare[both.id], bare[scan.id], Reason.BAD_CLAIM),
+        ("a bare join, erased", genesis, bare[joined.id], Reason.BAD_CLAIM),
+    ]
+    return [
+        case(
+            name,
+            "erase",
+            reason,
+            erase=erase and encode_record(erase).hex(),
+            record=encode_record(record).hex(),
+        )
+        for name, erase, record, reason in pairs
     ]
 
 

@@ -10,7 +10,7 @@
 | `POST /campaigns/follow`, `/campaigns/join` | by id, by link |
 | `GET /campaigns/{id}`, `.../verify`, `.../explain` | look |
 | `GET /campaigns/{id}/evidence`, `.../bundle` | prove |
-| `POST /campaigns/{id}/invite`, `.../close`, `.../claim` | act |
+| `POST /campaigns/{id}/invite`, `.../close`, `.../claim`, `.../erase` | act |
 | `POST /campaigns/{id}/card`, `.../attest`, `.../outcome`, `.../reverse` | vouch |
 | `POST /scan` | sign what was scanned |
 | `GET /rewards` | what I am owed |
@@ -30,7 +30,7 @@ from starlette.routing import Route
 
 from p2pnode.api.app import json_body
 from p2pnode.failures import BAD_REQUEST, Failure
-from p2pnode.services import documents
+from p2pnode.services import documents, explaining
 from protocols.bundle import write_bundle
 from protocols.codec import decode
 from protocols.errors import ProtocolError
@@ -99,6 +99,7 @@ def routes(node: Callable[[], Node]) -> list[Route]:
         ("POST", "/campaigns/{id}/outcome", doors.outcome),
         ("POST", "/campaigns/{id}/reverse", doors.reverse),
         ("POST", "/campaigns/{id}/claim", doors.claim),
+        ("POST", "/campaigns/{id}/erase", doors.erase),
         ("POST", "/scan", doors.scan),
         ("GET", "/rewards", doors.rewards),
     ]
@@ -229,15 +230,17 @@ class Doors:
         verified = await self._node.books.verified(view)
         return await self._node.books.read(
             view,
-            lambda still: JSONResponse(documents.explanation(still, verified, person)),
+            lambda still: JSONResponse(explaining.explanation(still, verified, person)),
         )
 
     async def evidence(self, request: Request) -> Response:
         """My records of a campaign, and how many witnesses have seen each."""
         view = await self._view(request)
         key = self._node.library.require_key(view)
+        erasures = self._node.feeds.erasures
         return await self._node.books.read(
-            view, lambda still: JSONResponse(documents.evidence(still, key.author))
+            view,
+            lambda still: JSONResponse(documents.evidence(still, key.author, erasures)),
         )
 
     async def bundle(self, request: Request) -> Response:
@@ -330,6 +333,16 @@ class Doors:
         """My latest line of a campaign, as a voucher."""
         found = await self._node.books.claim(await self._view(request))
         return JSONResponse({"format": "p2pnode.claim/1", **documents.line(found)})
+
+    async def erase(self, request: Request) -> Response:
+        """Ask everybody to drop a note of mine, or what a scan of mine says."""
+        view, body = await self._view(request), await json_body(request)
+        target = RecordId(_hex(body, "record", 32))
+        claim = body.get("claim") is True
+        erase = await self._node.acts.erase(view, target, claim=claim)
+        record = view.evidence.lookup(target)
+        assert record is not None, "it was just erased by its id"
+        return JSONResponse(documents.erased(view, record, erase))
 
     async def scan(self, request: Request) -> Response:
         """Sign a scanned code."""

@@ -19,6 +19,7 @@ from p2pnode.services.feeds import Draft
 from protocols.claims import (
     Attest,
     Enter,
+    Erase,
     Kind,
     Outcome,
     Reversal,
@@ -316,12 +317,7 @@ class Acts:
         key = await self._vouching_key(view)
         target = view.evidence.lookup(act)
         if target is None:
-            raise Failure(
-                "unknown-record",
-                "That record is not here.",
-                "The id of a scan or join of this campaign.",
-                "See p2pnode campaign evidence.",
-            )
+            raise _unknown_record()
         index = None if stage is None else _find_stage(view.terms, Act.ATTEST, stage)
         claim = Attest(
             salt=self._salt(),
@@ -365,6 +361,43 @@ class Acts:
         claim = Reversal(salt=self._salt(), outcome=outcome, amount=amount)
         return await self.feeds.publish(key, view.campaign, Kind.REVERSAL, claim)
 
+    async def erase(self, view: View, target: RecordId, *, claim: bool) -> Record:
+        """Ask everybody to drop the note of a record of mine; of a scan its claim too.
+
+        Raises:
+            Failure: `unknown-record`, `not-yours`, `only-scans`, `nothing-to-erase`.
+        """
+        key = self.library.require_key(view)
+        record = view.evidence.lookup(target)
+        if record is None or record.scope != view.campaign:
+            raise _unknown_record()
+        if record.author != key.author:
+            raise Failure(
+                "not-yours",
+                "That record was signed by somebody else.",
+                "A record of your own.",
+                "See yours with: p2pnode campaign evidence",
+            )
+        if claim and record.kind != Kind.SCAN:
+            raise Failure(
+                "only-scans",
+                "Only what a scan says can be erased: others rest on this record.",
+                "A scan; of any other record the note alone.",
+                "Erase its note, if it has one: leave out --claim.",
+            )
+        asked = self.feeds.erasures.drops(record)
+        if not (claim and not asked.claim) and (
+            asked.note or not record.header.note_size
+        ):
+            raise Failure(
+                "nothing-to-erase",
+                "There is nothing more to erase: no note, or it is erased already.",
+                "A record with a note; or a scan and --claim.",
+                "--claim also erases what a scan says. See p2pnode campaign evidence.",
+            )
+        said = Erase(salt=self._salt(), record=target, claim=claim)
+        return await self.feeds.publish(key, view.campaign, Kind.ERASE, said)
+
     async def _vouching_key(self, view: View) -> SigningKey:
         key = await self.enter(view)
         if not may_vouch(view.terms, key.author) and not _hosts(view, key.author):
@@ -378,6 +411,15 @@ class Acts:
 
     def _salt(self) -> bytes:
         return self.rng.token(16)
+
+
+def _unknown_record() -> Failure:
+    return Failure(
+        "unknown-record",
+        "That record is not here.",
+        "The id of a scan or join of this campaign.",
+        "See p2pnode campaign evidence.",
+    )
 
 
 def _chunks(rows: Sequence[TagRow]) -> Iterator[tuple[int, tuple[TagRow, ...]]]:

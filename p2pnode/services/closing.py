@@ -35,7 +35,7 @@ from protocols.text import author_text
 
 if TYPE_CHECKING:
     from p2pnode.ports import Executor, Rng
-    from p2pnode.services.feeds import Feeds
+    from p2pnode.services.feeds import Change, Feeds
     from p2pnode.services.library import Library, View
     from protocols.record import Record
 
@@ -53,6 +53,8 @@ class Verified:
     """What the evidence says of the next round, where 2f+1 finals are here."""
     waits_for: tuple[str, ...]
     """Owners of witnesses whose finals of the next round are missing."""
+    silent: tuple[str, ...]
+    """Owners whose final of the next round is not here, waited for or not."""
     next_round: int | None
     missing: tuple[RecordId, ...]
     """Records that are named and not here."""
@@ -99,6 +101,7 @@ class Books:
         self._verified: dict[Scope, tuple[int, Verified]] = {}
         self._closing = trio.Lock()
         self._busy = trio.Lock()
+        feeds.subscribe(self._note)
 
     async def read(self, view: View, work: Callable[[View], T]) -> T:
         """Have `work` read a view as it is now; it may take its time."""
@@ -135,6 +138,11 @@ class Books:
             yield
         finally:
             self._busy.release()
+
+    def _note(self, change: Change) -> None:
+        """Nothing that was erased lives on in what was computed of it."""
+        for record in change.dropped:
+            self._verified.pop(record.scope, None)
 
     async def verified(self, view: View) -> Verified:
         """As `verify`, after looking for what it lacks."""
@@ -335,11 +343,12 @@ def verify(view: View) -> Verified:
     missing = dict.fromkeys(one for report in reports for one in report.missing)
     number = None
     unclosed: Closing | None = None
+    silent: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()
     if not ended and done < len(view.terms.rounds):
         number = _next_round(view, done)
-        waits = tuple(_silent(view, number))
-        if len(view.terms.witnesses) - len(waits) >= view.terms.quorum:
+        silent = waits = tuple(_silent(view, number))
+        if len(view.terms.witnesses) - len(silent) >= view.terms.quorum:
             waits = ()
             unclosed, lacking = _unclosed(view, number)
             missing.update(dict.fromkeys(lacking))
@@ -347,6 +356,7 @@ def verify(view: View) -> Verified:
         reports=reports,
         unclosed=unclosed,
         waits_for=waits,
+        silent=silent,
         next_round=number,
         missing=tuple(RecordId(one) for one in missing if len(one) == ID_SIZE),
     )

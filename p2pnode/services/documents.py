@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from protocols.claims import Kind
+from protocols.claims import Erase, Kind
 from protocols.evidence import receipts
 from protocols.join import Continue, Join
 from protocols.keys import AuthorKey, witness_scope
@@ -21,9 +21,9 @@ from protocols.text import author_text, campaign_text, tag_text
 if TYPE_CHECKING:
     from p2pnode.services.acts import Scanned
     from p2pnode.services.closing import Line, Verified
+    from p2pnode.services.erasures import Erasures
     from p2pnode.services.library import View
     from protocols.record import Record
-    from protocols.settlement.judge import ActFacts, Grant
     from protocols.settlement.settle import Settlement
     from protocols.settlement.verify import CloseReport
 
@@ -85,6 +85,8 @@ def campaign(view: View, verified: Verified, me: AuthorKey | None) -> Document:
         "closes": [close(report) for report in verified.reports],
         "next_round": verified.next_round,
         "waits_for": list(verified.waits_for),
+        "silent": list(verified.silent),
+        "missing": len(verified.missing),
     }
 
 
@@ -157,6 +159,7 @@ def close(report: CloseReport) -> Document:
             {"author": author_text(f.author), "kind": f.kind} for f in report.findings
         ],
         "not_judged": report.not_judged,
+        "resting": report.resting,
     }
 
 
@@ -182,6 +185,8 @@ def verification(view: View, verified: Verified) -> Document:
         "unclosed": verified.unclosed is not None,
         "next_round": verified.next_round,
         "waits_for": list(verified.waits_for),
+        "silent": list(verified.silent),
+        "missing": len(verified.missing),
     }
 
 
@@ -203,106 +208,8 @@ def statement(settlement: Settlement | None) -> Document | None:
     }
 
 
-def explanation(view: View, verified: Verified, person: AuthorKey | None) -> Document:
-    """`p2pnode.explanation/1`: which act led to which share, and why not."""
-    settlement = verified.settlement
-    accepted: list[Document] = []
-    refused: list[Document] = []
-    tree: list[Document] = []
-    if settlement is not None:
-        root = _root(settlement, person)
-        accepted = [
-            _granted(grant)
-            for grant in settlement.grants
-            if root is None or _concerns(grant, root)
-        ]
-        refused = [
-            {**_act(act), "reason": reason.value}
-            for act, reason in settlement.refused
-            if root is None or (act.person is not None and act.person.root == root)
-        ]
-        tree = _tree(settlement)
-    return {
-        "format": "p2pnode.explanation/1",
-        "campaign": campaign_text(view.campaign),
-        "title": view.terms.title,
-        "unit": view.terms.unit,
-        "person": None if person is None else author_text(person),
-        "round": None if settlement is None else settlement.round,
-        "conditions_met": settlement is not None and all(settlement.conditions),
-        "accepted": accepted,
-        "refused": refused,
-        "people": tree,
-        "statement": statement(settlement),
-    }
-
-
-def _root(settlement: Settlement, person: AuthorKey | None) -> AuthorKey | None:
-    if person is None:
-        return None
-    found = settlement.admission.by_key.get(person)
-    return person if found is None else found.root
-
-
-def _concerns(grant: Grant, root: AuthorKey) -> bool:
-    actor = grant.act.person
-    mine = actor is not None and actor.root == root
-    return mine or any(share.payee == root for share in grant.shares)
-
-
-def _act(act: ActFacts) -> Document:
-    record = act.item.record
-    return {
-        "record": record.id.hex(),
-        "kind": Kind(record.kind).name.lower(),
-        "stage": act.stage.id if act.stage is not None else None,
-        "actor": author_text(act.person.root) if act.person else None,
-        "signer": author_text(record.author),
-        "tag": act.tag.entry.label if act.tag is not None else None,
-        "grade": act.grade,
-        "amount": act.amount,
-        "act_time": act.act_time,
-        "witness_time": act.item.witness_time,
-        "round": act.item.round,
-    }
-
-
-def _granted(grant: Grant) -> Document:
-    return {
-        **_act(grant.act),
-        "granted_in_round": grant.round,
-        "pool": grant.pool,
-        "shares": [
-            {
-                "payee": author_text(share.payee),
-                "why": share.why.value,
-                "level": share.level,
-                "amount": share.amount,
-                "withheld": share.withheld,
-            }
-            for share in grant.shares
-        ],
-        "left_over": grant.pool - sum(share.amount for share in grant.shares),
-    }
-
-
-def _tree(settlement: Settlement) -> list[Document]:
-    return [
-        {
-            "author": author_text(person.root),
-            "payee": author_text(person.payee),
-            "inviter": None
-            if person.inviter is None
-            else author_text(person.inviter.root),
-            "level": person.level,
-            "refused": person.refused,
-        }
-        for person in settlement.admission.persons.values()
-    ]
-
-
-def evidence(view: View, mine: AuthorKey) -> Document:
-    """`p2pnode.evidence/1`: my records and who has seen them."""
+def evidence(view: View, mine: AuthorKey, erasures: Erasures) -> Document:
+    """`p2pnode.evidence/1`: my records, who has seen them, and what is erased."""
     scope = witness_scope(view.campaign)
     feeds = {w.key: view.evidence.feed(scope, w.key) for w in view.terms.witnesses}
     seen = receipts(view.terms, feeds, view.evidence.lookup)
@@ -323,10 +230,19 @@ def evidence(view: View, mine: AuthorKey) -> Document:
                 "time": record.header.time_ms,
                 "seen_by": seen.get(record.id, 0),
                 "receipt": _receipt(seen.get(record.id, 0), surest, f),
+                "erased": _erased(record, erasures),
             }
             for record in view.evidence.feed(view.campaign, mine)
         ],
     }
+
+
+def _erased(record: Record, erasures: Erasures) -> str:
+    """What became of an erasure: no, note, asked (the claim is needed yet) or claim."""
+    parts = erasures.drops(record)
+    if parts.claim:
+        return "claim" if record.claim_bytes is None else "asked"
+    return "note" if parts.note else "no"
 
 
 def _joins_above(view: View, author: AuthorKey) -> list[Record]:
@@ -352,6 +268,20 @@ def _receipt(seen: int, surest: int, faults: int) -> str:
     if seen >= faults + 1:
         return "can-count"
     return "seen" if seen else "none"
+
+
+def erased(view: View, target: Record, erase: Record) -> Document:
+    """`p2pnode.erase/1`: what everybody was asked to drop."""
+    said: Erase = erase.claim()
+    return {
+        "format": "p2pnode.erase/1",
+        "campaign": campaign_text(view.campaign),
+        "record": target.id.hex(),
+        "seq": target.seq,
+        "erase": erase.id.hex(),
+        "note": target.header.note_size > 0,
+        "claim": said.claim,
+    }
 
 
 def scanned(result: Scanned) -> Document:

@@ -8,6 +8,7 @@ spoils another.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,9 +18,11 @@ import trio
 
 from p2pnode.failures import Failure
 from p2pnode.ports import StoreDamaged, StoreInDoubt
+from p2pnode.services.erasures import ERASES, Erasures
 from p2pnode.services.feed_state import FeedState, ScopeState
 from p2pnode.services.intake import Gap, Intake, Refusal
 from p2pnode.verifier import OwnVerifier
+from protocols.claims import Kind
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof, Head, check_fork, prove_fork
 from protocols.keys import AuthorKey, NetworkId, RecordId, Scope, SigningKey
@@ -30,12 +33,12 @@ from protocols.record import (
     check_signature,
     decode_record,
     sign_record,
+    without_parts,
 )
 
 if TYPE_CHECKING:
     from p2pnode.ports import Clock, Rng, Store, Verifier
     from p2pnode.services.room import Room
-    from protocols.claims import Kind
     from protocols.frontier import Frontier
 
 FOLLOWED = "scope/"
@@ -79,6 +82,8 @@ class Change:
     """The records were asked for by id and stand in no feed: not passed on."""
     asked: bool = False
     """Neighbours are to be asked for what is missing."""
+    dropped: tuple[Record, ...] = ()
+    """Records as they are now that erased parts of them are gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +114,8 @@ class Draft:
     claim: Any
     note: bytes | None = None
 
+
+log = logging.getLogger(__name__)
 
 Subscriber = Callable[[Change], None]
 
@@ -148,6 +155,8 @@ class Feeds:
         self._own: dict[AuthorKey, None] = {}
         self._stopped: dict[tuple[Scope, AuthorKey], None] = {}
         self._last_ms: dict[tuple[Scope, AuthorKey], int] = {}
+        self.erasures = Erasures()
+        """Which parts of which records are not kept."""
         self._subscribers: list[Subscriber] = []
         self.room_of: Callable[[Scope], Awaitable[Room | None]] = _boundless
         """How much of a scope is kept: `Library` knows; None: without bound."""
@@ -165,6 +174,7 @@ class Feeds:
             stopped = await self._keys(STOPPED)
             self._stopped = {(Scope(k[:32]), AuthorKey(k[32:])): None for k in stopped}
             self._last_ms.clear()
+            self.erasures = await self._load_erasures()
             self.in_doubt = False
 
     async def follow(self, scope: Scope) -> None:
@@ -198,6 +208,10 @@ class Feeds:
         """The proofs of all forked feeds of a followed scope, by author."""
         return self._scopes[scope].forks()
 
+    def erase_of(self, record: Record) -> Record | None:
+        """The erase that names a record, if it is here."""
+        return self.erasures.of(record)
+
     def own(self, author: AuthorKey) -> None:
         """Say that `author` is a key of this node: nobody else may sign by it."""
         self._own[author] = None
@@ -217,7 +231,7 @@ class Feeds:
             StoreInDoubt, StoreFull: nothing of the batch counts as accepted.
         """
         async with self._lock:
-            intake = Intake(self.store, self._verifier, self._scopes, self._own)
+            intake = self._intake()
             for record in self._decoded(batch, intake):
                 if await self._has_room(record):
                     intake.add(record)
@@ -236,7 +250,7 @@ class Feeds:
             StoreInDoubt, StoreFull: nothing of it counts as accepted.
         """
         async with self._lock:
-            intake = Intake(self.store, self._verifier, self._scopes, self._own)
+            intake = self._intake()
             for proof in proofs:
                 try:
                     check_fork(proof, self.network)
@@ -258,11 +272,12 @@ class Feeds:
             StoreInDoubt, StoreFull: nothing of the batch counts as accepted.
         """
         async with self._lock:
-            intake = Intake(self.store, self._verifier, self._scopes, self._own)
+            intake = self._intake()
             found: list[Record] = []
             mended: list[Record] = []
             for record in self._decoded(batch, intake):
                 try:
+                    _check_by_id(record)
                     if await self._is_damaged(record):
                         mended.append(record)
                     elif await self._is_asked_for(record) and await self._is_branch(
@@ -271,15 +286,18 @@ class Feeds:
                         found.append(record)
                 except ProtocolError as error:
                     intake.refuse(error, record)
-            if found or mended:
+            found = [self.erasures.kept(record) for record in found]
+            mended = [self.erasures.kept(record) for record in mended]
+            taken = (*found, *mended)
+            if taken:
+                state = self.erasures.note(taken)
                 with self._committing():
-                    await self.store.append(mended)
+                    await self.store.append(mended, state=state)
                     await self.store.append_branch(found)
-            for record in (*found, *mended):
-                self.missing.pop(record.id, None)
+            self._is_here(taken)
             report = await self._keep(intake, None)
-            self._notify(Change(records=tuple(found), named=True))
-            return replace(report, accepted=(*found, *mended))
+            self._notify(Change(records=taken, named=True))
+            return replace(report, accepted=taken)
 
     def note_damage(self, error: StoreDamaged, scope: Scope) -> None:
         """Ask neighbours for a record that the disk has changed."""
@@ -298,6 +316,24 @@ class Feeds:
         self.missing.update(dict.fromkeys(chosen, scopes))
         if self.missing:
             self._notify(Change(asked=True))
+
+    async def drop(self, records: Sequence[Record], *, claims: bool) -> None:
+        """Delete the notes of erased records for good; with `claims`, theirs too.
+
+        Raises:
+            StoreInDoubt, StoreFull: ask again.
+        """
+        async with self._lock:
+            here = [one.id for one in records if one.note_bytes or one.claim_bytes]
+            if here:
+                with self._committing():
+                    await self.store.drop_parts(here, claims=claims, notes=True)
+            if claims:
+                self.erasures.gone.update((one.id, None) for one in records)
+                for one in records:
+                    self.missing.pop(one.id, None)
+            bare = (without_parts(one, claim=claims, note=True) for one in records)
+            self._notify(Change(dropped=tuple(bare)))
 
     async def publish(
         self,
@@ -325,8 +361,9 @@ class Feeds:
         async with self._lock:
             self._may_sign(scope, key.author)
             records = await self._sign(key, scope, drafts)
+            state = self.erasures.note(records)
             with self._committing():
-                await self.store.append(records)
+                await self.store.append(records, state=state)
             self._last_ms[scope, key.author] = records[-1].header.time_ms
             head = Head(records[-1].seq, records[-1].id)
             self._scopes[scope].put(key.author, FeedState(head=head))
@@ -377,6 +414,11 @@ class Feeds:
             self._last_ms[scope, author] = record.header.time_ms
         return self._last_ms[scope, author]
 
+    def _intake(self) -> Intake:
+        return Intake(
+            self.store, self._verifier, self._scopes, self._own, self.erasures
+        )
+
     def _decoded(self, batch: Sequence[bytes], intake: Intake) -> Iterator[Record]:
         """The records of a batch that are well-formed and for here."""
         for data in batch:
@@ -396,7 +438,7 @@ class Feeds:
         self._followed(header.scope)
 
     async def _is_damaged(self, record: Record) -> bool:
-        """Whether a record that was asked for is here, but not as it was.
+        """Whether a record that was asked for is here, but not as it was, or bare.
 
         Raises:
             ProtocolError: BAD_SIGNATURE.
@@ -405,10 +447,11 @@ class Feeds:
             return False
         check_signature(record)
         try:
-            await self.store.get(record.id)
+            held = await self.store.get(record.id)
         except StoreDamaged:
             return True
-        return False
+        bare = held is not None and held.claim_bytes is None
+        return bare and record.claim_bytes is not None
 
     async def _is_asked_for(self, record: Record) -> bool:
         """Whether a record was asked for; False: it is here by now.
@@ -472,31 +515,56 @@ class Feeds:
         stopped = {
             STOPPED + (scope + author).hex(): b"" for scope, author in intake.stopped
         }
-        records = [*intake.accepted, *intake.filled]
+        leads = intake.ahead()
+        noted = self.erasures.note([*intake.accepted, *leads])
+        accepted = [self.erasures.kept(record) for record in intake.accepted]
+        filled = [self._still_wanted(record) for record in intake.filled]
+        records = [*accepted, *filled]
         if records or intake.forks or stopped:
             with self._committing():
-                await self.store.append(records, intake.forks, stopped)
+                if leads:
+                    await self.store.append_branch(leads)
+                await self.store.append(records, intake.forks, {**stopped, **noted})
         for (scope, author), state in intake.states.items():
             self._scopes[scope].put(author, state)
             self._last_ms.pop((scope, author), None)
-        for record in intake.accepted:
-            self.missing.pop(record.id, None)
+        asked = tuple(one for one in filled if one.id in self.missing)
+        self._is_here((*accepted, *asked))
+        for record in accepted:
             room = self._rooms.get(record.scope)
             if room is not None:
                 room.took(record)
         self._stopped.update(intake.stopped)
         report = Report(
-            accepted=tuple(intake.accepted),
+            accepted=tuple(accepted),
             refused=tuple(intake.refused),
             gaps=tuple(intake.gaps),
             forks=tuple(intake.forks),
             stopped=tuple(intake.stopped),
         )
         self._notify(Change(records=report.accepted, forks=report.forks, source=source))
+        self._notify(Change(records=asked, named=True))
         return report
 
+    def _is_here(self, records: Iterable[Record]) -> None:
+        """Ask no more for records that came; for a claim, if it came bare."""
+        for record in records:
+            if record.claim_bytes is not None:
+                self.missing.pop(record.id, None)
+
+    def _still_wanted(self, record: Record) -> Record:
+        """What is kept of a known record that brings more.
+
+        Of what was erased only a claim that was asked for: it is to be settled yet.
+        """
+        kept = self.erasures.kept(record)
+        if self.erasures.drops(kept).claim and kept.id not in self.missing:
+            return without_parts(kept, claim=True, note=True)
+        return kept
+
     def _notify(self, change: Change) -> None:
-        if change.records or change.forks or change.followed or change.asked:
+        told = change.records or change.forks or change.followed or change.dropped
+        if told or change.asked:
             for callback in self._subscribers:
                 callback(change)
 
@@ -514,6 +582,18 @@ class Feeds:
         """The keys of state under a prefix that ends before a hex name."""
         state = await self.store.state(prefix)
         return [bytes.fromhex(key.removeprefix(prefix)) for key in state]
+
+    async def _load_erasures(self) -> Erasures:
+        """The erases that the store remembers."""
+        erasures = Erasures()
+        for record_id in (await self.store.state(ERASES)).values():
+            try:
+                record = await self.store.get(RecordId(record_id))
+            except StoreDamaged as error:
+                log.warning("an erase cannot be read: %s", error)
+                continue
+            erasures.note([] if record is None else [record])
+        return erasures
 
     async def _load(self, scope: Scope) -> ScopeState:
         """Read where the feeds of a scope stand."""
@@ -534,3 +614,13 @@ class Feeds:
         for author, state in states.items():
             loaded.put(author, state)
         return loaded
+
+
+def _check_by_id(record: Record) -> None:
+    """Only a scan, whose claim was erased, may come without it.
+
+    Raises:
+        ProtocolError: BAD_CLAIM.
+    """
+    if record.claim_bytes is None and record.kind != Kind.SCAN:
+        raise ProtocolError(Reason.BAD_CLAIM, "the claim is absent")

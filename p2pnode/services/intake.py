@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from p2pnode.ports import StoreDamaged
 from p2pnode.services.feed_state import FeedState
+from protocols.claims import Kind
+from protocols.erasing import check_claim_here, dropped
 from protocols.errors import ProtocolError, Reason
 from protocols.feed import ForkProof, Head, check_next, is_next, prove_fork
 from protocols.genesis import check_genesis
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from p2pnode.ports import Store, Verifier
+    from p2pnode.services.erasures import Erasures
     from p2pnode.services.feed_state import ScopeState
     from protocols.keys import AuthorKey, RecordId, Scope
 
@@ -63,6 +66,7 @@ class Intake:
         verifier: checks the signatures of what extends its feed.
         scopes: the followed scopes as they stand; not changed here.
         own: keys that only this node signs with.
+        erasures: the erases that are held.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Intake:
         verifier: Verifier,
         scopes: Mapping[Scope, ScopeState],
         own: Collection[AuthorKey],
+        erasures: Erasures,
     ) -> None:
         self.accepted: list[Record] = []
         self.filled: list[Record] = []
@@ -87,6 +92,12 @@ class Intake:
         self._verifier = verifier
         self._scopes = scopes
         self._own = own
+        self._erasures = erasures
+        self.leads: dict[RecordId, Record] = {}
+        """Erases in the batch, in their place or ahead of it, by which a scan was
+        taken without its claim."""
+        self._named: dict[RecordId, list[Record]] = {}
+        """The erases in the batch, by what they name."""
         self._batch: dict[Feed, list[Record]] = {}
         self._new: dict[Feed, list[Record]] = {}
         """What was accepted of each feed, without a gap."""
@@ -94,6 +105,13 @@ class Intake:
     def add(self, record: Record) -> None:
         """Add a record of a followed scope to the batch."""
         self._batch.setdefault((record.scope, record.author), []).append(record)
+        if record.kind == Kind.ERASE and record.claim_bytes is not None:
+            self._named.setdefault(record.claim().record, []).append(record)
+
+    def ahead(self) -> list[Record]:
+        """The erases by which scans were taken bare, and that are not in place yet."""
+        taken = frozenset(record.id for record in self.accepted)
+        return [one for one in self.leads.values() if one.id not in taken]
 
     def refuse(self, error: ProtocolError, record: Record | None = None) -> None:
         """Note why something is not kept."""
@@ -117,12 +135,11 @@ class Intake:
             known = bisect_left(records, next_seq, key=_seq)
             rest = records[known + len(run) :]
             good = [*islice(verdicts, len(run))]
-            if (
-                await self._judge(feed, records[:known])
-                and self._accept(feed, run, good)
-                and rest
+            if await self._judge(feed, records[:known]) and self._accept(
+                feed, run, good
             ):
-                await self._judge(feed, rest)
+                ahead = [one for one in rest if one.id not in self.leads]
+                await self._judge(feed, ahead)
 
     async def add_fork(self, proof: ForkProof) -> None:
         """Take a checked proof, unless one as low is known."""
@@ -203,7 +220,7 @@ class Intake:
         taken = len(run)
         for place, (record, good) in enumerate(zip(run, verdicts, strict=True)):
             try:
-                _check_alone(record, good=good)
+                self._check_alone(record, good=good)
             except ProtocolError as error:
                 self.refuse(error, record)
                 taken = place
@@ -211,6 +228,36 @@ class Intake:
         if taken:
             self._extend(feed, run[:taken])
         return taken == len(run)
+
+    def _check_alone(self, record: Record, *, good: bool) -> None:
+        """Check what a record that extends its feed shows by itself.
+
+        Raises:
+            ProtocolError: BAD_SIGNATURE, BAD_CLAIM, or those of `check_genesis`.
+        """
+        if not good:
+            raise ProtocolError(Reason.BAD_SIGNATURE, "record")
+        if record.claim_bytes is None:
+            check_claim_here(record, self._erase_of(record))
+        if record.header.seq == 0:
+            check_genesis(record)
+
+    def _erase_of(self, record: Record) -> Record | None:
+        """The erase of a scan's claim, held or in this batch.
+
+        Raises:
+            ProtocolError: BAD_SIGNATURE, the batch's erase is forged.
+        """
+        held = self._erasures.of(record)
+        if held is not None and dropped(held, record).claim:
+            self.leads[held.id] = held
+            return held
+        for erase in self._named.get(record.id, ()):
+            if dropped(erase, record).claim:
+                check_signature(erase)
+                self.leads[erase.id] = erase
+                return erase
+        return None
 
     def _extend(self, feed: Feed, records: Sequence[Record]) -> None:
         last, fork, below = records[-1], self._state(feed).fork, NO_BACKLINK
@@ -261,20 +308,6 @@ class Intake:
 
 def _seq(record: Record) -> int:
     return record.header.seq
-
-
-def _check_alone(record: Record, *, good: bool) -> None:
-    """Check what a record that extends its feed shows by itself.
-
-    Raises:
-        ProtocolError: BAD_SIGNATURE, BAD_CLAIM, or those of `check_genesis`.
-    """
-    if not good:
-        raise ProtocolError(Reason.BAD_SIGNATURE, "record")
-    if record.claim_bytes is None:
-        raise ProtocolError(Reason.BAD_CLAIM, "the claim is absent")
-    if record.header.seq == 0:
-        check_genesis(record)
 
 
 def _has_more(record: Record, mine: Record) -> bool:

@@ -226,7 +226,7 @@ class Library:
             with collector_paused():
                 for scope in (campaign, witness_scope(campaign)):
                     for record in await self._store.scope_records(scope):
-                        evidence.add(record)
+                        evidence.add(self._feeds.erasures.kept(record))
         except StoreDamaged as error:
             self._feeds.note_damage(error, scope)
             raise
@@ -234,7 +234,7 @@ class Library:
             self._reading = [one for one in self._reading if one is not meanwhile]
         for record in meanwhile:
             if self._watched.get(record.scope) == campaign:
-                evidence.add(record)
+                evidence.add(self._feeds.erasures.kept(record))
         return evidence
 
     async def complete(self, view: View, ids: Iterable[RecordId]) -> bool:
@@ -247,14 +247,18 @@ class Library:
         absent: list[RecordId] = []
         for record_id in ids:
             record = await self._store.get(record_id)
-            if record is None:
+            if record is None or record.claim_bytes is None:
                 absent.append(record_id)
-            else:
+            if record is not None:
                 view.evidence.add(record)
         if absent:
             scopes = (view.campaign, witness_scope(view.campaign))
             self._feeds.ask_for(scopes, absent)
         return view.evidence.version > before
+
+    def campaign_of(self, scope: Scope) -> Scope | None:
+        """The followed campaign that a scope is of, itself or its witnesses'."""
+        return self._watched.get(scope)
 
     async def all_views(self) -> list[View]:
         """The views of all followed campaigns whose terms are here."""
@@ -294,7 +298,7 @@ class Library:
         return key
 
     def _note(self, change: Change) -> None:
-        """Add what was just stored to the views that are kept."""
+        """Add what was just stored to the views that are kept, take away what went."""
         for meanwhile in self._reading:
             meanwhile.extend(change.records)
         for record in change.records:
@@ -304,3 +308,7 @@ class Library:
                 self._terms.update((x.scope, x) for x, _ in find_terms([record]))
             if campaign in self._views:
                 self._views[campaign].evidence.add(record)
+        for record in change.dropped:
+            campaign = self._watched.get(record.scope)
+            if campaign in self._views:
+                self._views[campaign].evidence.replace(record)

@@ -221,7 +221,7 @@ class Outbox:
                 continue
             if record is not None and record.scope == scope:
                 found.append(record)
-                room -= _size(record)
+                room -= self._size(record)
             elif record is None and len(self._owed) < IDS_MAX:
                 self._owed[each] = scope
         return self._session.found(scope, found).frames or await self._now()
@@ -252,12 +252,27 @@ class Outbox:
                 )
             except StoreDamaged as error:
                 self._damaged(error, item.scope)
+        found = self._fitting(found, room)
         records.extend(found)
         if found and found[-1].seq + 1 < stop:
             self._ranges.append(_rest(item, found[-1].seq + 1))
         else:
             done.append(item.feed)
-        return sum(_size(record) for record in found)
+        return sum(map(self._size, found))
+
+    def _fitting(self, found: Sequence[Record], room: int) -> list[Record]:
+        """As many as fit with the erases that go before them, at least one."""
+        for count, record in enumerate(found):
+            room -= self._size(record)
+            if room < 0 < count:
+                return [*found[:count]]
+        return [*found]
+
+    def _size(self, record: Record) -> int:
+        """Bytes of a record in a frame, at least; before a bare one goes its erase."""
+        bare = record.claim_bytes is None
+        erase = self._feeds.erase_of(record) if bare else None
+        return _size(record) + (0 if erase is None else _size(erase))
 
 
 def _rest(item: Serve, start: int) -> Serve:

@@ -321,17 +321,32 @@ class Duty:
     def _top(self, author: AuthorKey) -> Head | None:
         """The highest record of a feed that may be listed, or None.
 
-        Every claim below it is held; it stays below a fork and within the caps.
+        Every claim below it is held, or was settled before it was dropped; it
+        stays below a fork and within the caps.
         """
         feed, reach = self._feed(author), self._reach(author)
         for record in feed[reach.seq + 1 :]:
-            if not _may_follow(record, reach):
+            if not self._may_follow(record, reach):
                 break
             reach.seq = record.seq
             reach.bytes_left -= record.header.claim_size + record.header.note_size
         fork = self._fork_at(author)
         seq = reach.seq if fork is None else min(reach.seq, fork - 1)
         return Head(seq, feed[seq].id) if seq >= 0 else None
+
+    def _may_follow(self, record: Record, reach: _Reach) -> bool:
+        """Whether a record may be listed after those up to `reach`.
+
+        An erased claim is not missed once the record is settled here: it counts
+        for ever, or never.
+        """
+        spare = record.kind in (Kind.ERASE, Kind.REDEEM)
+        most = reach.records_max + (PART_SPARE if spare else 0)
+        size = record.header.claim_size + record.header.note_size
+        here = record.claim_bytes is not None
+        held = here or record.id in self._feeds.erasures.gone
+        follows = record.seq == reach.seq + 1 and held
+        return follows and record.seq < most and (spare or size <= reach.bytes_left)
 
     def _reach(self, author: AuthorKey) -> _Reach:
         if author not in self._reaches:
@@ -422,7 +437,8 @@ class Witness:
 
     def _note(self, change: Change) -> None:
         """Something was stored: the duties it concerns look at it later."""
-        feeds = [(record.scope, record.author) for record in change.records]
+        came = (*change.records, *change.dropped)
+        feeds = [(record.scope, record.author) for record in came]
         feeds += [(proof.scope, proof.author) for proof in change.forks]
         for scope, author in feeds:
             if scope in self._duties:
@@ -523,15 +539,6 @@ async def _breathe(turn: int) -> None:
     """Let other tasks have a turn, now and then."""
     if turn % STRIDE == 0:
         await trio.lowlevel.checkpoint()
-
-
-def _may_follow(record: Record, reach: _Reach) -> bool:
-    """Whether a record may be listed after those up to `reach`."""
-    spare = record.kind in (Kind.ERASE, Kind.REDEEM)
-    most = reach.records_max + (PART_SPARE if spare else 0)
-    size = record.header.claim_size + record.header.note_size
-    held = record.seq == reach.seq + 1 and record.claim_bytes is not None
-    return held and record.seq < most and (spare or size <= reach.bytes_left)
 
 
 def _inviter(genesis: Record) -> AuthorKey | None:

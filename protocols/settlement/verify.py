@@ -8,7 +8,7 @@ right? That needs the witnesses' feeds, and has provable answers.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, zip_longest
@@ -22,6 +22,7 @@ from protocols.keys import AuthorKey, RecordId, Scope, witness_scope
 from protocols.record import Record
 from protocols.settlement.close import Closing, close_claim, read_lists
 from protocols.settlement.cut import CutEntry, Declared, ForkEntry, Incomplete
+from protocols.settlement.judge import Grant
 from protocols.settlement.settle import Settlement, settle
 from protocols.terms import Terms, campaign_id, check_terms
 from protocols.testimony import Finals, Testimonies
@@ -64,6 +65,8 @@ class CloseReport:
     missing: tuple[bytes, ...]
     not_judged: int = 0
     """Scans of this round whose claims are erased: their rows are believed."""
+    resting: int = 0
+    """Shares granted in this round, in minor units, that rest on believed rows."""
 
 
 class Evidence:
@@ -127,6 +130,15 @@ class Evidence:
             feed.insert(place, record)
         else:
             feed[place] = record
+
+    def replace(self, record: Record) -> None:
+        """Hold a record that is here as it is now: erased parts of it are gone."""
+        if record.id not in self.by_id:
+            return
+        self.version += 1
+        self.by_id[record.id] = record
+        feed = self._own_feed((record.scope, record.author))
+        feed[bisect_left(feed, (record.seq, record.id), key=_place)] = record
 
     def _own_feed(self, key: tuple[Scope, AuthorKey]) -> list[Record]:
         """The list of a feed, which no snapshot reads."""
@@ -227,6 +239,7 @@ def verify_close(terms: Terms, close: Record, evidence: Evidence) -> CloseReport
         findings=findings,
         missing=missing,
         not_judged=_not_judged(settlement, evidence),
+        resting=_resting(settlement),
     )
 
 
@@ -264,6 +277,33 @@ def _difference(own: Close, claim: Close) -> tuple[Reason | None, str]:
 def _not_judged(settlement: Settlement, evidence: Evidence) -> int:
     rows = (evidence.by_id.get(row.id) for row in settlement.rows)
     return sum(record is not None and record.claim_bytes is None for record in rows)
+
+
+def _resting(settlement: Settlement) -> int:
+    """What the grants of a round pay because of scans that nobody can judge again.
+
+    Of acts that are such a scan, and of words that may be bound by one.
+    """
+    bare = {
+        item.record.id for item in settlement.counted if item.record.claim_bytes is None
+    }
+    if not bare:
+        return 0
+    return sum(
+        share.amount
+        for grant in settlement.grants
+        if grant.round == settlement.round and _rests(grant, bare)
+        for share in grant.shares
+        if not share.withheld
+    )
+
+
+def _rests(grant: Grant, bare: Container[RecordId]) -> bool:
+    act = grant.act
+    by_scan = act.row is None and act.tag is not None
+    return act.id in bare or (
+        by_scan and any(one in bare for one in act.item.claim.named)
+    )
 
 
 def declared_chain(terms: Terms, close: Record, evidence: Evidence) -> list[Declared]:

@@ -12,6 +12,7 @@ from protocols.framing import LENGTH_SIZE
 from protocols.frontier import Frontier, Leaf
 from protocols.keys import AuthorKey, RecordId, Scope
 from protocols.neighbour import Session
+from protocols.record import Record
 from protocols.wire import Card
 from tests.bench.figures import Row, scaled
 from tests.bench.records import NETWORK, SCOPE
@@ -36,6 +37,10 @@ class Held:
 
     def fork(self, scope: Scope, author: AuthorKey) -> ForkProof | None:
         """Nobody forked."""
+        return None
+
+    def erase_of(self, record: Record) -> Record | None:
+        """Nothing was erased."""
         return None
 
 

@@ -11,14 +11,16 @@ import click
 import pytest
 
 from cli import accounts, client, i18n, main, output
+from cli.campaign_terms import guarantees
 from cli.words import word
 from p2pnode import daemon
+from p2pnode.terms_check import Guarantees
 from protocols.claims import Kind
 from protocols.settlement.verify import Verdict
 from protocols.tags.entry import Carrier
 from protocols.terms import Act, Role
 
-SHOWN = {
+SHOWN: dict[str, Any] = {
     "title": "Balloons",
     "campaign": "p2pc1x",
     "unit": "CNY",
@@ -103,6 +105,73 @@ def test_show_names_the_rounds_to_come_or_the_last(
         (True, True) if next_round else (False, False)
     )
     assert ("Round 1 was the last" in said) == (next_round is None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"silent": ["W1"]}, ["Not heard of round 2: W1. It can close without."]),
+        (
+            {"waits_for": ["W2", "W3"]},
+            [
+                (
+                    "Round 2 waits for finals of W2, W3, since"
+                    f" {accounts.moment(2_000_010)}."
+                ),
+                "With 4 witnesses 1 may be off; the nodes of the others must run.",
+            ],
+        ),
+        (
+            {
+                "waits_for": ["W2"],
+                "rounds": [SHOWN["rounds"][0], {"closes": 2**52, "final_from": 2**52}],
+            },
+            ["Round 2 waits until these witnesses have finished it: W2."],
+        ),
+        (
+            {"missing": 3},
+            [
+                (
+                    "3 records that witnesses or closes name are not here yet:"
+                    " neighbours are asked for them."
+                )
+            ],
+        ),
+    ],
+)
+def test_show_says_whom_a_round_waits_for(
+    changes: dict[str, Any],
+    expected: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    witnesses = {"witnesses": [{}] * 4, "faults": 1, "next_round": 2}
+    shown = {**SHOWN, **witnesses, **changes}
+    monkeypatch.setattr(client, "call", lambda *_args: shown)
+    assert main.run(["campaign", "show"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    last = max(place for place, line in enumerate(said) if line.startswith("round "))
+    assert said[last + 1 :] == expected
+
+
+@pytest.mark.parametrize("number", [1, 4, 7])
+def test_check_says_what_so_many_witnesses_guarantee(number: int) -> None:
+    faults = (number - 1) // 3
+    found = Guarantees(
+        witnesses=number,
+        faults=faults,
+        counts_from=2 * faults + 1,
+        never_below=faults + 1,
+    )
+    said = " ".join(guarantees(found))
+    assert "{" not in said
+    if number == 1:
+        assert said.startswith("One witness")
+        return
+    assert f"What {2 * faults + 1} of them saw in time counts" in said
+    assert f"fewer than {faults + 1} saw never counts" in said
+    assert f"If {faults + 1} lie together" in said
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def announce(
 
 async def push(attacker: Attacker, scope: Scope, records: Sequence[Record]) -> None:
     """Push records in as few frames as hold them."""
-    for batch in batches([encode_record(record) for record in records]):
+    for batch in batches([(encode_record(record),) for record in records]):
         await attacker.send(wire.Push(scope=scope, records=batch))
 
 

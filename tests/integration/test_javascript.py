@@ -88,6 +88,21 @@ def test_it_finds_the_digests_of_two_rounds(tmp_path):
     assert said["closes"][1]["digest"] == second.claim().statement_root.hex()
 
 
+def test_it_believes_the_row_of_an_erased_scan(tmp_path):
+    world = World(balloons=1, witnesses=1, rounds=1, budget=1_000)
+    world.join("alice")
+    scan = world.scan("alice", 0)
+    world.finish_round(1)
+    digest = world.close(1).claim().statement_root.hex()
+    world.erase("alice", scan)
+    whole = verified(tmp_path, bundle_of(world))
+    world.drop_claim(scan)
+    code, said = verified(tmp_path, bundle_of(world))
+    assert (code, said["verdict"]) == (0, "ok")
+    assert (code, said["lines"]) == (whole[0], whole[1]["lines"])
+    assert [close["digest"] for close in said["closes"]] == [digest]
+
+
 def test_no_bit_can_be_turned_unseen(tmp_path):
     world = World(balloons=1, witnesses=1, rounds=1, budget=1_000)
     world.join("alice")

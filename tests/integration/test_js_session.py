@@ -18,11 +18,12 @@ from p2pnode.services.feeds import Draft, Feeds
 from p2pnode.services.neighbours import Neighbours
 from p2pnode.store.memory import MemoryStore
 from p2pnode.system import SystemClock, SystemRng
-from protocols.claims import Announce, Kind
+from protocols.claims import Announce, Erase, Kind, Scan
 from protocols.framing import Deframer, frame
-from protocols.keys import Scope, network_id
+from protocols.keys import Scope, TagId, network_id
 from protocols.neighbour import Session
-from protocols.record import encode_record
+from protocols.record import Record, encode_record, without_parts
+from protocols.tags.entry import Bare
 from protocols.wire import (
     Bye,
     Card,
@@ -209,6 +210,51 @@ async def test_both_come_to_hold_the_same(
             assert seen["author"] == key_of("250").author.hex()
             assert not [one for one in other.events if one["event"] == "ended"]
             nursery.cancel_scope.cancel()
+
+
+async def erased(feeds: Feeds) -> Record:
+    """Have a scan that was erased, and a record between it and its erase."""
+    key, salt = key_of("erasing"), bytes(16)
+    tag = TagId(bytes(32))
+    scan = Scan(salt=salt, stage=0, tag=tag, evidence=Bare())
+    said = Announce(salt=salt, campaign=SCOPE, title="", link="")
+    drafts = [Draft(kind=Kind.ANNOUNCE, claim=said), Draft(kind=Kind.SCAN, claim=scan)]
+    _, record = await feeds.publish_many(key, SCOPE, drafts)
+    erase = Erase(salt=salt, record=record.id, claim=True)
+    drafts = [
+        Draft(kind=Kind.ANNOUNCE, claim=said),
+        Draft(kind=Kind.ERASE, claim=erase),
+    ]
+    await feeds.publish_many(key, SCOPE, drafts)
+    await feeds.drop([record], claims=True)
+    return record
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+async def test_a_scan_goes_bare_with_its_erase(tmp_path: Path, theirs: bool) -> None:
+    holder, mine = await opened(), await opened()
+    scan = await erased(holder)
+    held = [encode_record(one) for one in await holder.store.scope_records(SCOPE)]
+    with trio.fail_after(60):
+        async with (
+            started(tmp_path, held if theirs else [], "listener") as process,
+            trio.open_nursery() as nursery,
+        ):
+            here = mine if theirs else holder
+            network = OneNeighbour(Pipe(process, dialled=True))
+            neighbours = Neighbours(
+                here, here.store, network, SystemClock(), SystemRng()
+            )
+            await nursery.start(neighbours.run)
+            await neighbours.add(ADDRESS)
+            other = Other(process)
+            await other.until(event="in-sync", feeds=1)
+            assert not [one for one in other.events if one["event"] == "ended"]
+            nursery.cancel_scope.cancel()
+    if theirs:
+        bare = without_parts(scan, claim=True, note=True)
+        assert await mine.store.get(scan.id) == bare
+        assert mine.head(SCOPE, scan.author) == holder.head(SCOPE, scan.author)
 
 
 def turned(wire: bytes, place: int) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from p2pnode.failures import Failure
 from p2pnode.identity import Identity
-from p2pnode.services import documents
+from p2pnode.services import documents, explaining
 from p2pnode.services.acts import Acts
 from p2pnode.services.closing import Books
 from p2pnode.services.feeds import Feeds
@@ -162,9 +162,10 @@ async def test_publish_invite_join_scan_witness_close_claim() -> None:
     shown = documents.verification(view, await alice.books.verify(view))
     assert shown["verdict"] == "ok"
     assert shown["statement"]["residue"] == 200_000
-    mine = documents.evidence(view, alice.library.require_key(view).author)
+    key = alice.library.require_key(view)
+    mine = documents.evidence(view, key.author, alice.feeds.erasures)
     assert [one["receipt"] for one in mine["records"]] == ["safe", "safe"]
-    why = documents.explanation(view, await alice.books.verify(view), None)
+    why = explaining.explanation(view, await alice.books.verify(view), None)
     assert why["refused"] == []
     assert [one["actor"] for one in why["accepted"]] == [why["people"][0]["author"]]
 
@@ -226,7 +227,7 @@ async def test_a_purchase_by_card_pays_its_percentage_once() -> None:
     await shop.books.close(await shop.view())
     await carry(shop, alice)
     view = await alice.view()
-    why = documents.explanation(view, await alice.books.verify(view), card.author)
+    why = explaining.explanation(view, await alice.books.verify(view), card.author)
     assert [(one["stage"], one["pool"]) for one in why["accepted"]] == [
         ("find", 400_000),
         ("buy", 640),

@@ -10,7 +10,9 @@ import { Feeds, Session, run } from "./session.mjs";
 
 const [network, scope, side, file] = process.argv.slice(2);
 const feeds = new Feeds(unhex(network), unhex(scope));
-for (const body of allFrames(readFileSync(file)).bodies) feeds.add(body);
+const { bodies } = allFrames(readFileSync(file));
+feeds.meet(bodies);
+for (const body of bodies) feeds.add(body);
 
 const session = new Session({
   network: unhex(network),

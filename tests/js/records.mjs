@@ -195,3 +195,15 @@ export function checkFork(claim, network) {
   return { author: a.author, scope: a.scope, seq: a.seq, a: idA, b: idB };
 }
 
+
+/** §5: which parts of a record an erase, whose signature holds, drops. */
+export function dropped(erase, record) {
+  const mine = erase?.kind === KIND.erase && erase.claim && same(erase.claim.record, record.id) &&
+    same(erase.network, record.network) && same(erase.author, record.author) && same(erase.scope, record.scope);
+  return { note: Boolean(mine), claim: Boolean(mine && erase.claim.claim && record.kind === KIND.scan) };
+}
+
+/** A new record has its claim, or the erase that drops it is here. */
+export function checkClaimHere(record, erase) {
+  if (!record.claim && !dropped(erase, record).claim) throw new Refused("bad-claim", "the claim is absent");
+}

@@ -3,7 +3,7 @@
 
 import { Refused, allFrames, encode, hex, same, unhex } from "./codec.mjs";
 import { ZERO32, sha256, taggedHash } from "./keys.mjs";
-import { checkSignature, readRecord } from "./records.mjs";
+import { KIND, checkClaimHere, checkSignature, dropped, readRecord } from "./records.mjs";
 import { FRAMES, readFrame } from "./frames.mjs";
 
 const TAG = Object.fromEntries(Object.entries(FRAMES).map(([tag, [name]]) => [name, Number(tag)]));
@@ -24,7 +24,26 @@ export class Feeds {
     this.network = network;
     this.scope = scope;
     this.byPath = new Map();
+    this.erases = [];
   }
+
+  /** Note the erases in a frame; return those that let a scan in it come without its claim (§5). */
+  meet(frame) {
+    const records = frame.map(readRecord);
+    for (const [i, record] of records.entries()) {
+      const data = frame[i];
+      const known = this.erases.some((one) => one.key === record.key);
+      if (record.kind !== KIND.erase || known) continue;
+      checkSignature(record);
+      this.erases.push({ ...record, data: Buffer.from(data) });
+    }
+    return new Set(records.filter((one) => !one.claim).map((one) => this.eraseOf(one)?.key));
+  }
+
+  eraseOf = (record) => this.erases.find((one) => dropped(one, record).claim);
+
+  /** A record as it is sent: without its claim only after its erase. */
+  group = (record) => (record.claim ? [record.data] : [this.eraseOf(record).data, record.data]);
 
   /** Keep a record; "new", "known", "gap" (its predecessor is not here) or "fork". */
   add(data) {
@@ -38,6 +57,7 @@ export class Feeds {
     if (record.seq > feed.length) return { record, became: "gap" };
     const before = record.seq ? feed[record.seq - 1].id : ZERO32;
     if (held || !same(record.backlink, before)) return { record, became: "fork" };
+    checkClaimHere(record, this.eraseOf(record));
     feed.push({ ...record, data: Buffer.from(data) });
     this.byPath.set(pathOf(record.author), feed);
     return { record, became: "new" };
@@ -216,9 +236,11 @@ export class Session {
       if (shared.lazy) {
         const heads = wires.map((wire) => readRecord(wire)).map(({ author, seq, id }) => [author, seq, id]);
         this.send("have", scope, heads);
-      } else if (this.hand("push", scope, wires, []) < wires.length) shared.leftOut = true;
+      } else if (this.hand("push", scope, this.grouped(shared, wires), []) < wires.length) shared.leftOut = true;
     });
   }
+
+  grouped = ({ feeds }, wires) => wires.map((data) => feeds.group({ ...readRecord(data), data }));
 
   flush(act) {
     act();
@@ -344,8 +366,10 @@ export class Session {
     const size = wires.reduce((sum, wire) => sum + wire.length, 0);
     this.granted -= size;
     if (this.granted < 0) throw new Refused("too-much", "beyond the credit");
+    const leads = shared.feeds.meet(wires);
     for (const wire of wires) {
       const { record, became } = shared.feeds.add(wire);
+      if (became === "gap" && leads.has(record.key)) continue;
       this.tell({ event: became, how, id: record.key, author: record.by, seq: record.seq, wire });
       if (became === "gap") this.catchUp(shared, record.author, record.seq);
     }
@@ -372,7 +396,7 @@ export class Session {
     for (const { feed, start, stop } of ranges) {
       const leaf = view.find(feed);
       const records = leaf ? shared.feeds.byPath.get(leaf.path).slice(start, stop) : [];
-      this.serving.push({ shared, feed, wires: records.map(({ data }) => data) });
+      this.serving.push({ shared, feed, groups: records.map(shared.feeds.group) });
     }
     this.serve();
   }
@@ -380,32 +404,34 @@ export class Session {
   /** Send what was wanted, as far as the peer's credit goes. */
   serve() {
     while (this.serving.length) {
-      const { shared, feed, wires } = this.serving[0];
-      const now = this.hand("records", shared.feeds.scope, wires, [feed]);
-      if (now < wires.length) {
-        wires.splice(0, now);
+      const { shared, feed, groups } = this.serving[0];
+      const now = this.hand("records", shared.feeds.scope, groups, [feed]);
+      if (now < groups.length) {
+        groups.splice(0, now);
         return;
       }
       this.serving.shift();
     }
   }
 
-  /** Send records in batches; how many the credit allowed. `done` goes with the last. */
-  hand(name, scope, wires, done) {
+  /** Send groups of records in batches; how many the credit allowed. `done` goes with the last. */
+  hand(name, scope, groups, done) {
     const more = (ended) => (name === "records" ? [ended ? done : []] : []);
     let [sent, batch, size] = [0, [], 0];
-    for (const wire of wires) {
-      if (wire.length > this.credit) break;
-      if (size + wire.length + 3 > BATCH_MAX || batch.length === 512) {
+    for (const group of groups) {
+      const bytes = group.reduce((sum, wire) => sum + wire.length, 0);
+      const grown = size + bytes + 3 * group.length;
+      if (bytes > this.credit) break;
+      if (batch.length && (grown > BATCH_MAX || batch.length + group.length > 512)) {
         this.send(name, scope, batch, ...more(false));
         [batch, size] = [[], 0];
       }
-      batch.push(wire);
-      size += wire.length + 3;
-      this.credit -= wire.length;
+      batch.push(...group);
+      size += bytes + 3 * group.length;
+      this.credit -= bytes;
       sent += 1;
     }
-    const ended = sent === wires.length;
+    const ended = sent === groups.length;
     if (batch.length || (ended && done.length)) this.send(name, scope, batch, ...more(ended));
     return sent;
   }

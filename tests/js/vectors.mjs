@@ -113,6 +113,11 @@ const OPS = {
     const fork = records.checkFork(claim, unhex(given.network));
     return { author: hex(fork.author), scope: hex(fork.scope), seq: fork.seq, ids: [hex(fork.a), hex(fork.b)] };
   },
+  erase: (given) => {
+    const [record, erase] = [given.record, given.erase].map((one) => one && records.readRecord(unhex(one)));
+    records.checkClaimHere(record, erase);
+    return records.dropped(erase, record);
+  },
   invite: ({ bytes }) => ({ id: hex(join.inviteId(read(records.INVITE, bytes))) }),
   join: ({ bytes, network, campaign, joiner, join_bits: bits }) => {
     join.checkJoin(read(records.JOIN, bytes), unhex(network), unhex(campaign), unhex(joiner), bits);

@@ -131,6 +131,9 @@ class Side:
     def fork(self, scope: Scope, author: AuthorKey) -> ForkProof | None:
         return None
 
+    def erase_of(self, record: Record) -> Record | None:
+        return None
+
     def apply(self, step: Step) -> list[bytes]:
         """Perform effects; return all frames to send, in order."""
         frames = list(step.frames)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -476,7 +477,7 @@ def test_the_review_of_the_balloons() -> None:
 
 def test_the_review_of_the_shop() -> None:
     found = terms_check.review(compiled(SHOP))
-    assert [w.code for w in found.warnings] == ["tags-not-fixed"]
+    assert [w.code for w in found.warnings] == ["payee-is-sponsor", "tags-not-fixed"]
     assert found.clone_gains[0].clones_bp == 8_750
 
 
@@ -484,6 +485,23 @@ def test_the_review_of_the_shop() -> None:
 def test_many_paid_levels_are_allowed_but_warned_of(levels: int) -> None:
     text = BALLOONS.replace("paid_levels        = 0", f"paid_levels = {levels}")
     assert "paid-levels" in codes(text)
+
+
+def test_owners_of_one_name_are_warned_of() -> None:
+    found = compiled(BALLOONS)
+    (one, two, three, four) = found.witnesses
+    owners = ("Tea House", "\uff34\uff25\uff21  house", "", found.residue.name.upper())
+    named = tuple(
+        replace(witness, owner=owner)
+        for witness, owner in zip((one, two, three, four), owners, strict=True)
+    )
+    residue = replace(found.residue, key=found.sponsor[0])
+    terms = replace(found, witnesses=named, residue=residue)
+    said = {w.code: (w.name, w.value) for w in terms_check.review(terms).warnings}
+    assert said["same-owner"] == ("\uff34\uff25\uff21  house", 2)
+    assert said["no-owner"] == ("", 1)
+    assert said["owner-is-payee"] == (owners[3], 0)
+    assert "payee-is-sponsor" in said
 
 
 def test_conflicts_of_interest_are_warned_of() -> None:

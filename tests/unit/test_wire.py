@@ -165,7 +165,7 @@ def test_refused(why: str, value: list[Value]) -> None:
 @given(st.lists(st.integers(1, limits.RECORD_MAX), max_size=30))
 def test_batches_fit_frames_and_lose_nothing(sizes: list[int]) -> None:
     wires = [bytes(size) for size in sizes]
-    cut = list(batches(wires))
+    cut = list(batches([(wire,) for wire in wires]))
     assert [wire for batch in cut for wire in batch] == wires
     done = tuple(bytes(8) for _ in range(limits.WANTS_OPEN_MAX))
     for batch in cut:
