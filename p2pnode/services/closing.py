@@ -211,10 +211,11 @@ class Books:
             key = self._library.my_key(view)
             if key is not None:
                 await self.verified(view)
-                found += self._lines_of(view, key.author)
+                found += self.lines_of(view, key.author)
         return found
 
-    def _lines_of(self, view: View, mine: AuthorKey) -> list[Line]:
+    def lines_of(self, view: View, mine: AuthorKey) -> list[Line]:
+        """The lines of a key in the closes of one campaign, oldest first."""
         found = []
         for report in self.verify(view).reports:
             # A line once signed is owed, also where the close is wrong.
@@ -244,7 +245,7 @@ class Books:
         """
         key = self._library.require_key(view)
         await self.verified(view)
-        lines = self._lines_of(view, key.author)
+        lines = self.lines_of(view, key.author)
         if not lines:
             raise Failure(
                 "nothing-to-claim",

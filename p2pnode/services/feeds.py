@@ -8,7 +8,14 @@ spoils another.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -312,9 +319,19 @@ class Feeds:
         return (await self.publish_many(key, scope, [draft]))[0]
 
     async def publish_many(
-        self, key: SigningKey, scope: Scope, drafts: Sequence[Draft]
+        self,
+        key: SigningKey,
+        scope: Scope,
+        drafts: Sequence[Draft],
+        state: Mapping[str, bytes | None] | None = None,
     ) -> tuple[Record, ...]:
         """Sign the next records of a key's feed: all are kept, or none.
+
+        Args:
+            key: whose feed.
+            scope: in which scope; it is followed.
+            drafts: what to sign, in order.
+            state: local state that is kept together with them.
 
         Raises:
             FeedStopped: this feed must never be signed again.
@@ -326,7 +343,7 @@ class Feeds:
             self._may_sign(scope, key.author)
             records = await self._sign(key, scope, drafts)
             with self._committing():
-                await self.store.append(records)
+                await self.store.append(records, state=state)
             self._last_ms[scope, key.author] = records[-1].header.time_ms
             head = Head(records[-1].seq, records[-1].id)
             self._scopes[scope].put(key.author, FeedState(head=head))
