@@ -95,8 +95,8 @@ def accept(slip: str, limit: int | None, *, as_json: bool) -> None:
     )
     if not answer["followed"]:
         output.say(
-            _("This node does not follow its campaign: whether the issuer is real"),
-            _("nobody here knows. Follow it: p2pnode campaign follow {id}").format(
+            _("Whether the issuer is real, this node cannot know."),
+            _("Follow the campaign: p2pnode campaign follow {id}").format(
                 id=answer["campaign"]
             ),
         )
