@@ -171,7 +171,7 @@ def _spendings() -> list[Case]:
     text, until = m.text(good), m.world.terms.redeem_until
     before, after = m.redeem(50_000), m.redeem(100_000, 100_000)
     same = m.redeem(10, nonce=good.claim().nonce)
-    shop = {"acceptors": [SHOP.author.hex()], "now": until}
+    shop: dict[str, Any] = {"acceptors": [SHOP.author.hex()], "now": until}
     return [
         _slip(
             "at the last moment, between two others",

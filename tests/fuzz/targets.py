@@ -78,6 +78,7 @@ from protocols.text import (
     tag_text,
 )
 from protocols.wire import decode_frame, encode_frame
+from tests import nodes
 from tests.fuzz.mutate import SIZE_MAX
 from tests.nodes import TERMS as TERMS_FILE
 
@@ -376,7 +377,9 @@ def _tag_file() -> bytes:
 
 def _terms_files() -> tuple[bytes, ...]:
     """Filled in, and as people find them."""
-    whole = TERMS_FILE.format(me=author_text(KEY), title='"t"', seen="1s").encode()
+    whole = TERMS_FILE.format(
+        me=author_text(KEY), title='"t"', seen="1s", rounds=nodes.ROUNDS
+    ).encode()
     found = (each.read_bytes() for each in sorted(TEMPLATES.glob("*.toml")))
     return (whole, b"\xef\xbb\xbf" + whole, whole.replace(b"\n", b"\r\n"), *found)
 
