@@ -98,14 +98,14 @@ def claim(campaign: str, out: str, *, as_json: bool) -> None:
 def check(voucher: str, bundle: str, campaign: str, *, as_json: bool) -> None:
     """Without --campaign it needs no node and no network."""
     from cli.codes import read_argument
-    from protocols.text import Letter, author_text, campaign_text, decode_link
+    from protocols.text import LINK_PREFIX, Letter, author_text, campaign_text
 
     text = read_argument(client.told(voucher))[0]
-    letter = decode_link(text)[0]
-    if letter is Letter.DOUBLE:
+    letter = text[len(LINK_PREFIX) :][:1].upper()
+    if letter == Letter.DOUBLE:
         reward_till.say_double(text, as_json=as_json)
         return
-    found, claim_ = _read(text)
+    found, claim_ = _read(text, letter)
     answers = []
     if bundle:
         answers.append(campaign_proofs.verify_file(Path(bundle)))
@@ -123,7 +123,7 @@ def check(voucher: str, bundle: str, campaign: str, *, as_json: bool) -> None:
         "campaign": campaign_text(found.close.scope),
         "checked_sponsor": bool(answers),
     }
-    if letter is Letter.REDEEM:
+    if letter == Letter.REDEEM:
         facts["redeem"] = _redeem(text)
     if as_json:
         output.document("voucher", facts)
@@ -185,7 +185,7 @@ def _redeem(text: str) -> client.Document:
     }
 
 
-def _read(text: str) -> tuple[Voucher, Close]:
+def _read(text: str, letter: str) -> tuple[Voucher, Close]:
     """The voucher, or a slip's, and its close: whole, signed and not expired.
 
     Raises:
@@ -195,10 +195,10 @@ def _read(text: str) -> tuple[Voucher, Close]:
     from protocols.errors import ProtocolError
     from protocols.settlement.redeem import read_slip
     from protocols.settlement.voucher import check_voucher, read_voucher
-    from protocols.text import Letter, decode_link
+    from protocols.text import Letter
 
     try:
-        is_slip = decode_link(text)[0] is Letter.REDEEM
+        is_slip = letter == Letter.REDEEM
         found = read_slip(text).voucher if is_slip else read_voucher(text)
         claim_ = check_voucher(found)
     except ProtocolError as error:
