@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cli.i18n import _
 from p2pnode import failures, pictures
 from p2pnode.failures import Failure
 from p2pnode.file_fault import FileFault
-from protocols.text import is_link
+from protocols.text import LINK_MAX, is_link
 
 SHOWN_MAX = 60
 """Characters of a foreign code that a message shows."""
@@ -29,7 +30,8 @@ def read_argument(argument: str, *, several: bool = False) -> list[str]:
     """Return the texts of our codes that an argument stands for.
 
     Args:
-        argument: a text `P2PNODE:...`, or the name of a picture.
+        argument: a text `P2PNODE:...`, or the name of a picture, or of a file
+            that holds such a text.
         several: take a picture with more than one code.
 
     Returns:
@@ -41,6 +43,8 @@ def read_argument(argument: str, *, several: bool = False) -> list[str]:
     """
     if is_link(argument):
         return [argument.strip()]
+    if told := _told_by(Path(argument)):
+        return [told]
     with spoken():
         found = pictures.read(Path(argument))
     ours = [text for text in found if is_link(text)]
@@ -49,6 +53,35 @@ def read_argument(argument: str, *, several: bool = False) -> list[str]:
     if len(ours) > 1 and not several:
         raise _several(argument, len(ours))
     return ours
+
+
+def check_new(out: str) -> None:
+    """Refuse a name that is taken, before anything is done for its sake."""
+    if out:
+        with spoken():
+            pictures.check_new(Path(out))
+
+
+def write(text: str, out: str, caption: Sequence[str]) -> None:
+    """Write a code that is worth money as a new file: a picture, or text."""
+    if not out:
+        return
+    with spoken():
+        if out.lower().endswith(".png"):
+            pictures.draw(text, Path(out), caption)
+        else:
+            pictures.write_private(Path(out), f"{text}\n".encode("ascii"))
+
+
+def _told_by(path: Path) -> str:
+    """The code that a text file holds, as `--out` writes it; else nothing."""
+    try:
+        if path.is_file() and path.stat().st_size <= LINK_MAX + len(os.linesep):
+            text = path.read_text("ascii").strip()
+            return text if is_link(text) else ""
+    except (OSError, ValueError):
+        pass
+    return ""
 
 
 def _foreign(argument: str, text: str) -> Failure:

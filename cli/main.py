@@ -53,7 +53,7 @@ def _commands() -> dict[str, str]:
         "campaign": _("Write, publish, join, close and verify campaigns."),
         "attest": _("Confirm what somebody did."),
         "outcome": _("Record what a campaign brought about."),
-        "reward": _("List and claim rewards."),
+        "reward": _("List, claim, redeem and accept rewards, and keep a shop's books."),
         "settle": _("Show what is owed, and why."),
         "swarm": _("Run a swarm of test nodes."),
         "sim": _("Run a seeded simulation."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import accounts, campaign_proofs, client, frame, output
+from cli import accounts, campaign_proofs, client, frame, output, reward_till
 from cli.i18n import _
 from p2pnode.failures import UNVERIFIED, Failure
 
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from protocols.settlement.voucher import Voucher
 
 command = frame.group(
-    "reward", _("List and claim rewards."), example="p2pnode reward list"
+    "reward",
+    _("List, claim, redeem and accept rewards, and keep a shop's books."),
+    example="p2pnode reward list",
 )
+for _verb in reward_till.VERBS:
+    command.add_command(_verb)
 
 
 @frame.command(
@@ -62,22 +66,12 @@ def list_(*, as_json: bool) -> None:
 @click.option("--out", default="", help=_("Write it as a file: .png or text."))
 def claim(campaign: str, out: str, *, as_json: bool) -> None:
     """Print the voucher: it proves itself to anybody."""
-    from cli.codes import spoken
-    from p2pnode import pictures
+    from cli import codes
 
-    if out:
-        with spoken():
-            pictures.check_new(Path(out))
+    codes.check_new(out)
     answer = client.call("POST", client.campaign(campaign, "claim"), {})
     amount = accounts.money(answer["amount"], answer["unit"])
-    if out:
-        with spoken():
-            if out.lower().endswith(".png"):
-                caption = (answer["title"], amount)
-                pictures.draw(answer["voucher"], Path(out), caption)
-            else:
-                text = f"{answer['voucher']}\n".encode("ascii")
-                pictures.write_private(Path(out), text)
+    codes.write(answer["voucher"], out, (answer["title"], amount))
     if as_json:
         output.as_json(answer)
         return
@@ -94,7 +88,7 @@ def claim(campaign: str, out: str, *, as_json: bool) -> None:
 
 @frame.command(
     "check",
-    _("Check a voucher, and with --bundle or --campaign who signed it."),
+    _("Check a voucher, a slip, or the proof that a voucher was spent twice."),
     example="p2pnode reward check voucher.png --bundle campaign.bundle",
     within=command,
 )
@@ -103,9 +97,15 @@ def claim(campaign: str, out: str, *, as_json: bool) -> None:
 @click.option("--campaign", default="", help=_("The campaign; the node is asked."))
 def check(voucher: str, bundle: str, campaign: str, *, as_json: bool) -> None:
     """Without --campaign it needs no node and no network."""
-    from protocols.text import author_text, campaign_text
+    from cli.codes import read_argument
+    from protocols.text import LINK_PREFIX, Letter, author_text, campaign_text
 
-    found, claim_ = _read(voucher)
+    text = read_argument(client.told(voucher))[0]
+    letter = text[len(LINK_PREFIX) :][:1].upper()
+    if letter == Letter.DOUBLE:
+        reward_till.say_double(text, as_json=as_json)
+        return
+    found, claim_ = _read(text, letter)
     answers = []
     if bundle:
         answers.append(campaign_proofs.verify_file(Path(bundle)))
@@ -123,6 +123,8 @@ def check(voucher: str, bundle: str, campaign: str, *, as_json: bool) -> None:
         "campaign": campaign_text(found.close.scope),
         "checked_sponsor": bool(answers),
     }
+    if letter == Letter.REDEEM:
+        facts["redeem"] = _redeem(text)
     if as_json:
         output.document("voucher", facts)
     else:
@@ -155,23 +157,49 @@ def _say(facts: client.Document, title: str) -> None:
             ).format(key=facts["issuer"]),
             _("Anybody can sign such a thing: check it with --bundle or --campaign."),
         )
+    if slip := facts.get("redeem"):
+        output.say(
+            _("A slip: {amount} of it for {acceptor}.").format(
+                amount=accounts.money(slip["amount"], facts["unit"]),
+                acceptor=slip["acceptor"],
+            )
+        )
     output.say(_("It is the issuer's word, provable; it is not collateral."))
 
 
-def _read(argument: str) -> tuple[Voucher, Close]:
-    """The voucher and its close, whole, signed and not expired.
+def _redeem(text: str) -> client.Document:
+    """What a slip spends, checked.
+
+    Raises:
+        ProtocolError: it does not hold.
+    """
+    from protocols.settlement.redeem import check_slip, read_slip
+    from protocols.text import author_text
+
+    found = check_slip(read_slip(text))
+    return {
+        "redeem": found.record.id.hex(),
+        "amount": found.claim.amount,
+        "total_before": found.claim.total_before,
+        "acceptor": author_text(found.claim.acceptor),
+    }
+
+
+def _read(text: str, letter: str) -> tuple[Voucher, Close]:
+    """The voucher, or a slip's, and its close: whole, signed and not expired.
 
     Raises:
         Failure: the protocol's reasons or `voucher-expired`.
     """
-    from cli.codes import read_argument
     from p2pnode.system import SystemClock
     from protocols.errors import ProtocolError
+    from protocols.settlement.redeem import read_slip
     from protocols.settlement.voucher import check_voucher, read_voucher
+    from protocols.text import Letter
 
-    text = read_argument(client.told(argument))[0]
     try:
-        found = read_voucher(text)
+        is_slip = letter == Letter.REDEEM
+        found = read_slip(text).voucher if is_slip else read_voucher(text)
         claim_ = check_voucher(found)
     except ProtocolError as error:
         raise Failure(

@@ -35,6 +35,9 @@ def _words() -> dict[str, str]:
         "part": _("part of a close"),
         "close": _("close"),
         "erase": _("erasure"),
+        "redeem": _("redeem"),
+        "owe": _("debt"),
+        "paid": _("payment"),
         "fork": _("forked feed"),
         # States of a neighbour.
         "connected": _("connected"),
@@ -49,6 +52,9 @@ def _words() -> dict[str, str]:
         "rotating": _("rotating code"),
         "nfc": _("NFC chip"),
         "gs1": _("product code (GS1)"),
+        # How sure a shop is of what it accepted.
+        "offline": _("offline: not recognised"),
+        "owed": _("owed"),
         # What a verification found of a statement or a cut.
         "ok": _("correct"),
         "wrong": _("WRONG"),

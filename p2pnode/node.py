@@ -21,6 +21,7 @@ from p2pnode.services.gauge import Gauge
 from p2pnode.services.library import Library
 from p2pnode.services.neighbours import Neighbours
 from p2pnode.services.peers import PEERS_MAX
+from p2pnode.services.till import Till
 from p2pnode.services.witness import Witness
 from protocols.keys import Seed, SigningKey
 from protocols.text import author_text
@@ -75,6 +76,15 @@ class Node:
             addresses=self.reachable,
             remember=self.neighbours.invited,
         )
+        self.till = Till(
+            library=self.library,
+            feeds=self.feeds,
+            books=self.books,
+            acts=self.acts,
+            store=store,
+            clock=clock,
+            rng=rng,
+        )
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -86,11 +96,13 @@ class Node:
         """
         await self.feeds.open()
         await self.library.open()
+        await self.till.open()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.neighbours.run)
             nursery.start_soon(self.witness.run)
             nursery.start_soon(self.branches.run)
             nursery.start_soon(self.erasing.run)
+            nursery.start_soon(self.till.run)
             task_status.started()
             await self.store.doubted()
             await self.neighbours.leave()

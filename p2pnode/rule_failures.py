@@ -42,7 +42,7 @@ def rule_failure(error: ProtocolError) -> Failure:
             UNVERIFIED,
             rule=error,
         )
-    return Failure(
+    return _at_the_till(error) or Failure(
         error.reason,
         "This breaks a rule: {rule}",
         "Data as protocols/spec describes it.",
@@ -50,3 +50,59 @@ def rule_failure(error: ProtocolError) -> Failure:
         UNVERIFIED,
         rule=error,
     )
+
+
+def _at_the_till(error: ProtocolError) -> Failure | None:
+    """Why a redeem that is whole is neither accepted nor recognised."""
+    match error.reason:
+        case Reason.NOT_PAYEE:
+            return Failure(
+                error.reason,
+                "Another key redeemed it than the one that is paid.",
+                "The key of the voucher's line; or a key of the same person, where"
+                " this node follows the campaign and can see that.",
+                "Follow the campaign, or show the slip to the issuer.",
+                UNVERIFIED,
+            )
+        case Reason.OVER_LINE | Reason.NO_AMOUNT:
+            return Failure(
+                error.reason,
+                "The redeem is of more than the voucher, or of nothing.",
+                "A part of the voucher's amount.",
+                "Do not accept it.",
+                UNVERIFIED,
+            )
+        case Reason.WRONG_ACCEPTOR:
+            return Failure(
+                error.reason,
+                "The customer redeemed it at another shop.",
+                "A redeem that names a key of this node.",
+                "Give her your key, p2pnode status shows it; she redeems anew.",
+                UNVERIFIED,
+            )
+        case Reason.VOUCHER_EXPIRED:
+            return Failure(
+                error.reason,
+                "The voucher was not redeemed in time.",
+                "A voucher before its last day.",
+                "Do not accept it. What was not redeemed is the sponsor's.",
+                UNVERIFIED,
+            )
+        case Reason.REDEEMED:
+            return Failure(
+                error.reason,
+                "This redeem was taken before.",
+                "A redeem that was not accepted yet.",
+                "See p2pnode reward books. Do not accept it again.",
+                UNVERIFIED,
+            )
+        case Reason.OVERSPENT:
+            return Failure(
+                error.reason,
+                "The same part of the voucher was redeemed before.",
+                "A part of the voucher that is not spent.",
+                "Do not accept it. Two such slips are a proof: p2pnode reward prove",
+                UNVERIFIED,
+            )
+        case _:
+            return None

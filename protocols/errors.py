@@ -84,6 +84,19 @@ class Reason(StrEnum):
     BAD_PROOF = "bad-proof"
     BAD_BUNDLE = "bad-bundle"
 
+    # 0011 vouchers spent, in the order of its tests
+    NO_AMOUNT = "no-amount"
+    OVER_LINE = "over-line"
+    NOT_PAYEE = "not-payee"
+    WRONG_ACCEPTOR = "wrong-acceptor"
+    VOUCHER_EXPIRED = "voucher-expired"
+    REDEEMED = "redeemed"
+    OVERSPENT = "overspent"
+    UNKNOWN_LINE = "unknown-line"
+    NOT_ISSUER = "not-issuer"
+    UNKNOWN_OWE = "unknown-owe"
+    NOT_CREDITOR = "not-creditor"
+
 
 class ProtocolError(ValueError):
     """Bytes or values from outside break a rule.

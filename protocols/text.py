@@ -39,6 +39,8 @@ class Letter(StrEnum):
     TAG = "T"
     VOUCHER = "V"
     CARD = "C"
+    REDEEM = "R"
+    DOUBLE = "D"
 
 
 class Prefix(StrEnum):

@@ -22,6 +22,13 @@ from p2pnode import identity, tag_file
 from p2pnode.swarm.supervisor import ROOT, Process, Ready
 from protocols.bundle import read_bundle
 
+ROUNDS = """\
+first  = 2099-01-01T00:00:00Z
+every  = "1d"
+count  = 2
+"""
+"""Rounds that never end while a test runs."""
+
 TERMS = """\
 title  = {title}
 unit   = "CNY"
@@ -30,9 +37,7 @@ residue = {{ to = "charity", key = "{me}", name = "self" }}
 redeem_until = 2099-12-31T00:00:00Z
 [rounds]
 opens  = 2020-01-01T00:00:00Z
-first  = 2099-01-01T00:00:00Z
-every  = "1d"
-count  = 2
+{rounds}
 accept = "5s"
 final  = "10s"
 [witnesses]
@@ -142,7 +147,13 @@ class Daemon(Process):
         """What it wrote to standard error."""
         return self.log.read_text("utf-8", "replace")
 
-    def publish(self, balloons: int, title: str = '"t"', seen: str = "1s") -> list[str]:
+    def publish(
+        self,
+        balloons: int,
+        title: str = '"t"',
+        seen: str = "1s",
+        rounds: str = ROUNDS,
+    ) -> list[str]:
         """Publish a campaign with so many one-time tags; return their codes."""
         tags = self.home / "balloons.tags"
         self.do(
@@ -154,7 +165,8 @@ class Daemon(Process):
         assert self.keys.author_key is not None
         me = author_text(self.keys.author_key.author)
         terms = self.home / "campaign.toml"
-        terms.write_text(TERMS.format(me=me, title=title, seen=seen), "utf-8")
+        text = TERMS.format(me=me, title=title, seen=seen, rounds=rounds)
+        terms.write_text(text, "utf-8")
         self.do("campaign", "publish", str(terms))
         return [code for _, codes in tag_file.read(tags).codes() for code in codes]
 

@@ -66,6 +66,16 @@ from protocols.settlement.cut import (
     Incomplete,
     OrderKey,
 )
+from protocols.settlement.ledger import keep_ledger, roots_of
+from protocols.settlement.redeem import (
+    Spending,
+    check_double,
+    check_slip,
+    check_spending,
+    purse_of,
+    read_double,
+    read_slip,
+)
 from protocols.settlement.rows import KnownTag, TagBook, row_of
 from protocols.settlement.settle import Settlement, settle
 from protocols.settlement.verify import (
@@ -501,6 +511,73 @@ def _voucher(given: Input) -> Case:
     }
 
 
+# 0011
+
+
+def _slip(given: Input) -> Case:
+    genesis = [decode_record(bytes.fromhex(one)) for one in given["genesis"]]
+    found = check_slip(read_slip(given["text"]), roots_of(genesis))
+    acceptors = given["acceptors"]
+    check_spending(
+        found,
+        acceptors=acceptors and [AuthorKey(bytes.fromhex(one)) for one in acceptors],
+        now_ms=given["now"],
+        earlier=[check_slip(read_slip(one)) for one in given["earlier"]],
+    )
+    return {**_spent(found), "own_key": found.own_key}
+
+
+def _spent(one: Spending) -> Case:
+    return {
+        "redeem": one.record.id.hex(),
+        "close": one.purse.close.hex(),
+        "line": one.purse.line,
+        "payee": one.purse.payee.hex(),
+        "amount": one.claim.amount,
+        "total_before": one.claim.total_before,
+        "acceptor": one.claim.acceptor.hex(),
+    }
+
+
+def _double(given: Input) -> Case:
+    first, second = check_double(read_double(_bytes(given, "bytes")))
+    return {"redeems": [_spent(first), _spent(second)]}
+
+
+def _ledger(given: Input) -> Case:
+    purses = [purse_of(read_voucher(one)) for one in given["vouchers"]]
+    ledger = keep_ledger(
+        [AuthorKey(bytes.fromhex(one)) for one in given["sponsor"]],
+        {one.place: one for one in purses},
+        records_of(given),
+    )
+    return {
+        "spent": [[one.record.id.hex(), one.own_key] for one in ledger.spendings],
+        "obligations": [
+            {
+                "debtor": one.debtor.hex(),
+                "creditor": one.creditor.hex(),
+                "redeem": one.redeem.hex(),
+                "amount": one.amount,
+                "paid": one.paid,
+                "owes": [item.hex() for item in one.owes],
+            }
+            for one in ledger.obligations
+        ],
+        "outstanding": [
+            [debtor.hex(), creditor.hex(), amount]
+            for (debtor, creditor), amount in ledger.outstanding().items()
+        ],
+        "doubles": [
+            [one.record.id.hex(), other.record.id.hex()]
+            for one, other in ledger.doubles
+        ],
+        "refused": {
+            item.hex(): reason.value for item, reason in sorted(ledger.refused.items())
+        },
+    }
+
+
 # 0010
 
 
@@ -548,5 +625,8 @@ OPS: dict[str, Callable[[Input], Case]] = {
     "close": _close,
     "voucher": _voucher,
     "bundle": _bundle,
+    "slip": _slip,
+    "double": _double,
+    "ledger": _ledger,
 }
 """Every operation a case can ask for."""

@@ -13,7 +13,10 @@
 | `POST /campaigns/{id}/invite`, `.../close`, `.../claim`, `.../erase` | act |
 | `POST /campaigns/{id}/card`, `.../attest`, `.../outcome`, `.../reverse` | vouch |
 | `POST /scan` | sign what was scanned |
-| `GET /rewards` | what I am owed |
+| `GET /rewards` | what closes pay me |
+| `POST /campaigns/{id}/redeem` | spend a line of mine at a shop |
+| `POST /till/accept`, `/till/owe`, `/till/auto`, `/till/paid` | a shop's till |
+| `GET /books` | what is accepted, owed and paid |
 
 `{id}` is a campaign id, or as much of it as makes it the only one, or `-`
 where the node follows only one campaign.
@@ -30,7 +33,7 @@ from starlette.routing import Route
 
 from p2pnode.api.app import json_body
 from p2pnode.failures import BAD_REQUEST, Failure
-from p2pnode.services import documents, explaining
+from p2pnode.services import documents, explaining, till_documents
 from protocols.bundle import write_bundle
 from protocols.codec import decode
 from protocols.errors import ProtocolError
@@ -38,6 +41,7 @@ from protocols.invite_link import invite_link_text, read_invite_link
 from protocols.join import CARD, Card
 from protocols.keys import AuthorKey, RecordId
 from protocols.limits import INT_MAX, SERIALS_MAX
+from protocols.settlement.redeem import read_slip
 from protocols.shape import blob, listof, option, row, text
 from protocols.tags.code import read_code
 from protocols.tags.entry import ENTRY
@@ -102,6 +106,12 @@ def routes(node: Callable[[], Node]) -> list[Route]:
         ("POST", "/campaigns/{id}/erase", doors.erase),
         ("POST", "/scan", doors.scan),
         ("GET", "/rewards", doors.rewards),
+        ("POST", "/campaigns/{id}/redeem", doors.redeem),
+        ("POST", "/till/accept", doors.accept),
+        ("POST", "/till/owe", doors.owe),
+        ("POST", "/till/auto", doors.auto),
+        ("POST", "/till/paid", doors.paid),
+        ("GET", "/books", doors.ledger),
     ]
     return [Route(path, handler, methods=[method]) for method, path, handler in table]
 
@@ -358,6 +368,67 @@ class Doors:
         """All my lines."""
         lines = [documents.line(one) for one in await self._node.books.lines()]
         return JSONResponse({"format": "p2pnode.rewards/1", "lines": lines})
+
+    async def redeem(self, request: Request) -> Response:
+        """Spend a part of a line of mine: the slip is to be handed over."""
+        view, body = await self._view(request), await json_body(request)
+        found = await self._node.till.redeem(
+            view,
+            _number(body, "amount", 0),
+            read_author(_text(body, "acceptor")),
+            again=body.get("again") is True,
+        )
+        return JSONResponse(till_documents.spent(found))
+
+    async def accept(self, request: Request) -> Response:
+        """Take a customer's slip; it is kept before this is answered."""
+        body, till = await json_body(request), self._node.till
+        limit = _number(body, "limit", 0) if "limit" in body else None
+        noted, level = await till.accept(read_slip(_text(body, "slip")), limit)
+        return JSONResponse(await till_documents.accepted(till, noted, level))
+
+    async def owe(self, request: Request) -> Response:
+        """Recognise one slip, or, without one, every redeem that waits."""
+        body, till = await json_body(request), self._node.till
+        if "slip" in body:
+            record, new = await till.recognise(read_slip(_text(body, "slip")))
+            signed = [record] if new else []
+        else:
+            signed = await till.recognise_all()
+        owes = [
+            {
+                "owe": one.id.hex(),
+                "redeem": one.claim().redeem.hex(),
+                "creditor": author_text(one.claim().acceptor),
+                "amount": one.claim().amount,
+                "campaign": campaign_text(one.scope),
+            }
+            for one in signed
+        ]
+        return JSONResponse({"format": "p2pnode.owed/1", "signed": owes})
+
+    async def auto(self, request: Request) -> Response:
+        """Recognise redeems as they arrive from now on, or no longer."""
+        till = self._node.till
+        await till.set_auto(on=(await json_body(request)).get("on") is True)
+        return JSONResponse({"format": "p2pnode.auto/1", "on": till.auto})
+
+    async def paid(self, request: Request) -> Response:
+        """Sign, as the creditor, that a debtor paid."""
+        body = await json_body(request)
+        signed = await self._node.till.paid(
+            read_author(_text(body, "debtor")),
+            _number(body, "amount", 0),
+            str(body.get("campaign", "")),
+        )
+        return JSONResponse(
+            {"format": "p2pnode.paid/1", "records": [one.id.hex() for one in signed]}
+        )
+
+    async def ledger(self, _request: Request) -> Response:
+        """What is accepted, owed and paid."""
+        node = self._node
+        return JSONResponse(await till_documents.books(node.library, node.till))
 
     async def _view(self, request: Request) -> View:
         named = request.path_params["id"]

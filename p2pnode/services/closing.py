@@ -214,10 +214,11 @@ class Books:
         for view in await self._library.all_views():
             key = self._library.my_key(view)
             if key is not None:
-                found += await self._lines_of(view, key.author)
+                found += await self.lines_of(view, key.author)
         return found
 
-    async def _lines_of(self, view: View, mine: AuthorKey) -> list[Line]:
+    async def lines_of(self, view: View, mine: AuthorKey) -> list[Line]:
+        """The lines of a key in the closes of one campaign, oldest first."""
         reports = (await self.verified(view)).reports
         return await self.read(view, partial(_lines, reports=reports, mine=mine))
 
@@ -228,7 +229,7 @@ class Books:
             Failure: `nothing-to-claim`: no close that is here pays me.
         """
         key = self._library.require_key(view)
-        lines = await self._lines_of(view, key.author)
+        lines = await self.lines_of(view, key.author)
         if not lines:
             raise Failure(
                 "nothing-to-claim",

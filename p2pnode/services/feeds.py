@@ -9,7 +9,14 @@ spoils another.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -348,9 +355,19 @@ class Feeds:
         return (await self.publish_many(key, scope, [draft]))[0]
 
     async def publish_many(
-        self, key: SigningKey, scope: Scope, drafts: Sequence[Draft]
+        self,
+        key: SigningKey,
+        scope: Scope,
+        drafts: Sequence[Draft],
+        state: Mapping[str, bytes | None] | None = None,
     ) -> tuple[Record, ...]:
         """Sign the next records of a key's feed: all are kept, or none.
+
+        Args:
+            key: whose feed.
+            scope: in which scope; it is followed.
+            drafts: what to sign, in order.
+            state: local state that is kept together with them.
 
         Raises:
             FeedStopped: this feed must never be signed again.

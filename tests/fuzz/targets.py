@@ -11,6 +11,7 @@ import base64
 import functools
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,16 @@ from protocols.record import (
     encode_record,
 )
 from protocols.settlement.cut import CUT_ENTRY, FORK_ENTRY, LINE, ROW
+from protocols.settlement.redeem import (
+    check_double,
+    check_slip,
+    double_text,
+    read_double,
+    read_double_text,
+    read_slip,
+    slip_text,
+    write_double,
+)
 from protocols.settlement.voucher import (
     VOUCHER,
     check_voucher,
@@ -55,6 +66,8 @@ from protocols.tags.code import CODE, About, code_text, read_code
 from protocols.tags.entry import ENTRY, EVIDENCE
 from protocols.terms import TERMS, check_terms
 from protocols.text import (
+    LINK_MAX,
+    Letter,
     author_text,
     campaign_text,
     decode_link,
@@ -65,6 +78,7 @@ from protocols.text import (
     tag_text,
 )
 from protocols.wire import decode_frame, encode_frame
+from tests import nodes
 from tests.fuzz.mutate import SIZE_MAX
 from tests.nodes import TERMS as TERMS_FILE
 
@@ -295,6 +309,28 @@ def _read_voucher(data: bytes) -> Any:
     return voucher
 
 
+def _read_slip(data: bytes) -> Any:
+    slip = read_slip(_text(data))
+    with suppress(ProtocolError):
+        check_slip(slip)
+    return slip
+
+
+def _read_double(data: bytes) -> Any:
+    proof = read_double(data)
+    with suppress(ProtocolError):
+        check_double(proof)
+    return proof
+
+
+def _double_texts() -> tuple[bytes, ...]:
+    return tuple(
+        encode_link(Letter.DOUBLE, decode(one, LINK_MAX)).encode()
+        for one in seeds("double")
+        if len(one) > 1
+    )
+
+
 def _compile(data: bytes) -> Any:
     return terms_file.compile_terms(
         decode_text(data, "campaign.toml"),
@@ -341,7 +377,9 @@ def _tag_file() -> bytes:
 
 def _terms_files() -> tuple[bytes, ...]:
     """Filled in, and as people find them."""
-    whole = TERMS_FILE.format(me=author_text(KEY), title='"t"', seen="1s").encode()
+    whole = TERMS_FILE.format(
+        me=author_text(KEY), title='"t"', seen="1s", rounds=nodes.ROUNDS
+    ).encode()
     found = (each.read_bytes() for each in sorted(TEMPLATES.glob("*.toml")))
     return (whole, b"\xef\xbb\xbf" + whole, whole.replace(b"\n", b"\r\n"), *found)
 
@@ -429,6 +467,26 @@ TARGETS: Final[dict[str, Target]] = {
         plain=_upper,
         seeds=seeds("voucher", "text"),
         covers=("settlement.voucher.read_voucher",),
+    ),
+    "slips": Target(
+        read=_read_slip,
+        write=lambda slip: slip_text(slip).encode(),
+        plain=_upper,
+        seeds=seeds("slip", "text"),
+        covers=("settlement.redeem.read_slip",),
+    ),
+    "double spendings": Target(
+        read=_read_double,
+        write=write_double,
+        seeds=seeds("double"),
+        covers=("settlement.redeem.read_double",),
+    ),
+    "double spendings, as text": Target(
+        read=lambda data: read_double_text(_text(data)),
+        write=lambda proof: double_text(proof).encode(),
+        plain=_upper,
+        seeds=_double_texts(),
+        covers=("settlement.redeem.read_double_text",),
     ),
     "author ids": _ids(read_author, author_text, "text.read_author", "text.decode_id"),
     "campaign ids": _ids(read_campaign, campaign_text, "text.read_campaign"),

@@ -14,6 +14,7 @@ from p2pnode.services.acts import Acts
 from p2pnode.services.closing import Books
 from p2pnode.services.feeds import Feeds
 from p2pnode.services.library import Library, View
+from p2pnode.services.till import Till
 from p2pnode.services.witness import Witness
 from p2pnode.store.memory import MemoryStore
 from protocols.errors import Reason
@@ -56,17 +57,19 @@ class Dice:
 class Player:
     """The services of one node, without a network."""
 
-    def __init__(self, name: str, role: str, clock: HandClock) -> None:
+    def __init__(
+        self, name: str, role: str, clock: HandClock, store: MemoryStore | None = None
+    ) -> None:
         author = SigningKey(Seed(key_of(name).author)) if role == "merchant" else None
         self.identity = Identity(
             role=role,
             name=name,
             network="test",
-            transport_seed=secrets.token_bytes(32),
+            transport_seed=key_of(f"{name} transport").author,
             author_key=author,
-            root_seed=secrets.token_bytes(32),
+            root_seed=key_of(f"{name} root").author,
         )
-        self.store = MemoryStore()
+        self.store = store or MemoryStore()
         rng = Dice()
         self.feeds = Feeds(self.store, NETWORK, clock, rng)
         self.library = Library(self.identity, self.feeds, self.store)
@@ -81,6 +84,21 @@ class Player:
             addresses=lambda: ("/ip4/127.0.0.1/tcp/1/p2p/x",),
             remember=self._remember,
         )
+        self.till = Till(
+            library=self.library,
+            feeds=self.feeds,
+            books=self.books,
+            acts=self.acts,
+            store=self.store,
+            clock=clock,
+            rng=rng,
+        )
+
+    async def open(self) -> None:
+        """Read the store, as a started node does."""
+        await self.feeds.open()
+        await self.library.open()
+        await self.till.open()
 
     async def _remember(self, address: str) -> None:
         self.dialled.append(address)

@@ -330,7 +330,7 @@ function compare(said, own, write, kind) {
 
 // Vouchers, §5
 
-const VOUCHER = struct({
+export const VOUCHER = struct({
   line: LEAF,
   index: uint(),
   path: list(bin(32), 32),
@@ -339,13 +339,15 @@ const VOUCHER = struct({
   signature: bin(64),
 });
 
-/** A voucher's text, checked: {line, issuer, claim}. */
-export function readVoucher(text) {
-  const voucher = VOUCHER(readLink("V", text));
+/** A voucher, checked: {line, close, claim}. */
+export function checkVoucher(voucher) {
   const close = fromParts(voucher.header, voucher.claim, null, voucher.signature);
   checkSignature(close);
   if (close.kind !== KIND.close) throw new Refused("bad-proof", "not a close");
   const { claim } = close;
   checkPath(TREE.statement, wire.statement(voucher.line), voucher.index, claim.lines, voucher.path, claim.statementRoot);
-  return { line: voucher.line, issuer: close.author, close: close.id, claim };
+  return { line: voucher.line, close, claim };
 }
+
+/** A voucher's text, checked. */
+export const readVoucher = (text) => VOUCHER(readLink("V", text));

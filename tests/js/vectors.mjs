@@ -16,7 +16,8 @@ import { PEER_CARD, readFrame } from "./frames.mjs";
 import { checkPeerCard } from "./peer-card.mjs";
 import { makeRow } from "./rows.mjs";
 import { settle } from "./settle.mjs";
-import { cover, readVoucher } from "./close.mjs";
+import { checkVoucher, cover, readVoucher } from "./close.mjs";
+import { checkSpending, keepLedger, purseOf, readDouble, readSlip, rootsOf } from "./redeem.mjs";
 import { findTerms, index, readBundle, verifyCloses } from "./verify.mjs";
 
 const CLAIM_MAX = 49_152;
@@ -189,10 +190,32 @@ const OPS = {
     return reported(all.find((one) => one.id === given.close));
   },
   voucher: ({ text }) => {
-    const { line, issuer, close, claim } = readVoucher(text);
+    const { line, close, claim } = checkVoucher(readVoucher(text));
     return {
-      payee: hex(line.payee), amount: line.amount, issuer: hex(issuer), close: hex(close),
+      payee: hex(line.payee), amount: line.amount, issuer: close.by, close: close.key,
       unit: claim.unit, redeem_until: claim.redeemUntil,
+    };
+  },
+  slip: ({ text, acceptors, now, earlier, genesis }) => {
+    const found = readSlip(text, rootsOf(recordsOf({ records: genesis })));
+    checkSpending(found, acceptors && acceptors.map(unhex), now, earlier.map((one) => readSlip(one)));
+    return { ...spentOf(found), own_key: found.ownKey };
+  },
+  double: ({ bytes }) => ({ redeems: readDouble(unhex(bytes)).map(spentOf) }),
+  ledger: (given) => {
+    const purses = new Map(given.vouchers.map((text) => purseOf(readVoucher(text))).map((one) => [one.place, one]));
+    const ledger = keepLedger(given.sponsor.map(unhex), purses, recordsOf(given));
+    const open = new Map();
+    for (const { debtor, creditor, amount, paid } of ledger.obligations) {
+      const pair = debtor + creditor;
+      if (debtor !== creditor && amount > paid) open.set(pair, (open.get(pair) ?? 0) + amount - paid);
+    }
+    return {
+      spent: ledger.spent.map((one) => [one.record.key, one.ownKey]),
+      obligations: ledger.obligations,
+      outstanding: [...open].map(([pair, amount]) => [pair.slice(0, 64), pair.slice(64), amount]),
+      doubles: ledger.doubles,
+      refused: Object.fromEntries(ledger.refused),
     };
   },
   bundle: ({ base64 }) => {
@@ -202,6 +225,11 @@ const OPS = {
     return { records: all.length, closes: verifyCloses(terms, campaign, all).map(reported) };
   },
 };
+
+const spentOf = ({ record, claim, purse }) => ({
+  redeem: record.key, close: purse.close.key, line: purse.line, payee: hex(purse.payee),
+  amount: claim.amount, total_before: claim.totalBefore, acceptor: hex(claim.acceptor),
+});
 
 const sorted = (map) => Object.fromEntries([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
 

@@ -7,16 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import segno
 
 from protocols.bundle import write_bundle
 from protocols.claims import CLAIMS, Enter, Kind
 from protocols.codec import decode, encode
 from protocols.errors import Reason
 from protocols.join import INVITE, Invite, invite_id, make_join, sign_invite
-from protocols.keys import Scope, Seed, SigningKey, network_id
+from protocols.keys import RecordId, Scope, Seed, SigningKey, network_id
 from protocols.record import NO_BACKLINK, encode_record, sign_record
 from protocols.settlement.cut import CUT_ENTRY, ROW
+from protocols.settlement.redeem import (
+    SLIP,
+    double_text,
+    make_double,
+    make_slip,
+    slip_text,
+)
 from protocols.settlement.voucher import make_voucher, voucher_text
+from protocols.text import LINK_MAX
+from tests import vectors_vouchers
 from tests.generate import PAGES
 from tests.spec_tables import constants
 from tests.worlds import NETWORK, SCAN_STAGE, World, key_of
@@ -188,6 +198,38 @@ def test_the_examples_of_0008_and_0009(small):
     assert voucher is not None
     assert voucher.path[0].hex() in text("0009")
     assert f"{len(voucher_text(voucher))} characters" in text("0009")
+
+
+def test_the_example_of_0011():
+    market = vectors_vouchers.market()
+    slip = make_slip(market.voucher, market.redeem(150_000))
+    assert holds("0011", slip.redeem.claim)
+    assert f"{len(slip.redeem.claim)} bytes" in text("0011")
+    shown = slip_text(slip)
+    assert f"{len(encode(SLIP.write(slip))):,} bytes, {len(shown):,} characters" in (
+        text("0011")
+    )
+    assert "a QR code of version 27." in text("0011")
+    assert segno.make_qr(shown, error="m", boost_error=False).version == 27
+
+
+def test_the_largest_slip_of_0011_is_a_code_and_its_proof_a_link():
+    market = vectors_vouchers.market()
+    first, second = market.redeem(1), market.redeem(2)
+    close = market.voucher.close.claim()
+    finals = tuple(RecordId(bytes([n]) * 32) for n in range(5))
+    claim = replace(close, finals=finals, cut_count=2**32, rows_count=2**32)
+    voucher = replace(
+        market.voucher,
+        path=(bytes(32),) * 20,
+        index=2**20 - 1,
+        claim=encode(CLAIMS[Kind.CLOSE].write(claim)),
+    )
+    shown = slip_text(replace(make_slip(market.voucher, first), voucher=voucher))
+    drawn = segno.make_qr(shown, error="m", boost_error=False)
+    assert int(drawn.version) <= 37
+    proof = make_double(market.voucher, first, second)
+    assert len(double_text(replace(proof, voucher=voucher))) <= LINK_MAX
 
 
 def test_the_example_of_0010(small):

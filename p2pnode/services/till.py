@@ -1,0 +1,687 @@
+"""The till: redeeming vouchers, accepting them, owing and being paid. Spec 0011.
+
+What is signed stands in feeds: redeem, owe and paid. What a shop accepted
+stands in the store besides, because it may come from a campaign that the shop
+does not follow, or from a feed that never reaches it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from p2pnode.failures import NOT_FOUND, UNVERIFIED, Failure
+from p2pnode.ports import StoreFull, StoreInDoubt
+from p2pnode.services.feeds import Draft
+from protocols.claims import Enter, Kind, Owe, Paid, Redeem
+from protocols.codec import decode, encode
+from protocols.errors import ProtocolError
+from protocols.keys import AuthorKey, RecordId, Scope, SigningKey
+from protocols.limits import INT_MAX
+from protocols.settlement.ledger import Ledger, keep_ledger, purses_of, roots_of
+from protocols.settlement.redeem import (
+    SLIP,
+    Slip,
+    Spending,
+    check_slip,
+    check_spending,
+    make_slip,
+)
+from protocols.settlement.voucher import check_voucher
+from protocols.shape import row, uint
+
+if TYPE_CHECKING:
+    from p2pnode.ports import Clock, Rng, Store
+    from p2pnode.services.acts import Acts
+    from p2pnode.services.closing import Books, Line
+    from p2pnode.services.feeds import Change, Feeds
+    from p2pnode.services.library import Library, View
+    from protocols.record import Record
+
+ACCEPTED: Final = "till/accepted/"
+"""Prefix of the state that holds the slips I accepted, by the redeem's id."""
+
+SHOWN: Final = "till/shown/"
+"""Prefix of the state that holds the slips I recognised as issuer."""
+
+LIMIT: Final = "till/limit"
+AUTO: Final = "till/auto"
+
+NOTED = row(SLIP, uint(INT_MAX))
+"""A slip and when it was noted, as the store holds it."""
+
+NOTED_MAX: Final = 8_192
+
+log = logging.getLogger(__name__)
+
+
+class Level(StrEnum):
+    """How sure the acceptor of a redeem is."""
+
+    OFFLINE = "offline"
+    """The issuer has not recognised it: it may be lost."""
+    OWED = "owed"
+    """The issuer has signed that it owes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """A slip that lies in the store."""
+
+    slip: Slip
+    spending: Spending
+    issuer: AuthorKey
+    unit: str
+    time_ms: int
+    """When it was accepted or recognised."""
+
+    @property
+    def campaign(self) -> Scope:
+        """Which campaign it is from."""
+        return self.spending.record.scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """A redeem of mine, with the slip to hand over."""
+
+    line: Line
+    record: Record
+    slip: Slip
+    left: int
+    """What is left of the line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debt:
+    """What one redeem made somebody owe somebody, in its campaign."""
+
+    view: View
+    redeem: RecordId
+    debtor: AuthorKey
+    creditor: AuthorKey
+    amount: int
+    paid: int
+    open: int
+    owe: Record
+    """The record that fixes the amount."""
+
+
+class Till:
+    """Signs for whoever spends, accepts, owes or was paid."""
+
+    def __init__(  # noqa: PLR0913 - the services it stands on
+        self,
+        *,
+        library: Library,
+        feeds: Feeds,
+        books: Books,
+        acts: Acts,
+        store: Store,
+        clock: Clock,
+        rng: Rng,
+    ) -> None:
+        self._library = library
+        self._feeds = feeds
+        self._books = books
+        self._acts = acts
+        self._store = store
+        self._clock = clock
+        self._rng = rng
+        self._lock = trio.Lock()
+        self._moved = trio.Event()
+        self.accepted: dict[RecordId, Noted] = {}
+        """What I accepted, by the redeem's id."""
+        self.limit = 0
+        """What I may lose: the most that is accepted and not owed, per unit."""
+        self.auto = False
+        """Whether I recognise redeems of my campaigns as they arrive."""
+        self._shown: dict[RecordId, Noted] = {}
+        self._ledgers: dict[Scope, tuple[object, Ledger]] = {}
+        feeds.subscribe(self._note)
+
+    async def open(self) -> None:
+        """Read what was accepted and recognised before."""
+        self.accepted = await self._read(ACCEPTED)
+        self._shown = await self._read(SHOWN)
+        self.limit = int((await self._store.state(LIMIT)).get(LIMIT, b"0"))
+        self.auto = bool(await self._store.state(AUTO))
+        if self.auto:
+            self._moved.set()
+
+    # the customer
+
+    async def redeem(
+        self, view: View, amount: int, acceptor: AuthorKey, *, again: bool = False
+    ) -> Spent:
+        """Sign that I spend so much of a line of mine at this shop.
+
+        Args:
+            view: the campaign whose line is spent.
+            amount: in minor units, above 0.
+            acceptor: the shop's author key.
+            again: sign nothing, give the slip of this amount and shop once more.
+
+        Raises:
+            Failure: `nothing-to-claim`, `not-enough-left`, `no-such-redeem`.
+        """
+        async with self._lock:  # two at once would spend one part twice
+            key = await self._acts.enter(view)
+            lines = await self._books.lines_of(view, key.author)
+            mine = [
+                record
+                for record in view.evidence.feed(view.campaign, key.author)
+                if record.kind == Kind.REDEEM and record.claim_bytes is not None
+            ]
+            if again:
+                return _repeated(lines, mine, amount, acceptor)
+            line, before = self._line_with(lines, mine, amount)
+            claim = Redeem(
+                salt=self._rng.token(16),
+                close=line.close.id,
+                line=line.voucher.index,
+                amount=amount,
+                total_before=before,
+                acceptor=acceptor,
+                nonce=self._rng.token(16),
+            )
+            record = await self._feeds.publish(key, view.campaign, Kind.REDEEM, claim)
+            return Spent(
+                line=line,
+                record=record,
+                slip=make_slip(line.voucher, record),
+                left=line.amount - before - amount,
+            )
+
+    def _line_with(
+        self, lines: Sequence[Line], mine: Sequence[Record], amount: int
+    ) -> tuple[Line, int]:
+        """The oldest line with enough left, and what is spent of it."""
+        now_ms, most = self._clock.now_ms(), 0
+        for line in lines:
+            spent = _spent(line, mine)
+            if now_ms > line.close.claim().redeem_until:
+                continue
+            if 0 < amount <= line.amount - spent:
+                return line, spent
+            most = max(most, line.amount - spent)
+        raise Failure(
+            "not-enough-left",
+            "No voucher of this campaign has so much left.",
+            "At most {most} (minor units) in one redeem.",
+            "See p2pnode reward books.",
+            most=most,
+        )
+
+    # the shop that accepts
+
+    async def accept(self, slip: Slip, limit: int | None = None) -> tuple[Noted, Level]:
+        """Accept a slip: it is in the store before this returns.
+
+        Args:
+            slip: what the customer handed over.
+            limit: what I may lose from now on; None: as before.
+
+        Raises:
+            ProtocolError: what `check_slip` or `check_spending` finds.
+            Failure: `wrong-network`, `wrong-issuer`, `above-limit`.
+        """
+        async with self._lock:  # two at once could pass the limit together
+            limit = self.limit if limit is None else limit
+            view = await self._view_of(slip)
+            found = check_slip(slip, _roots(view))
+            ledger = None if view is None else self.ledger(view)
+            self._check_acceptable(found, ledger)
+            level = self._level(found, ledger)
+            noted = self._noted(slip, found, self._clock.now_ms())
+            state = {
+                ACCEPTED + found.record.id.hex(): _written(noted),
+                LIMIT: str(limit).encode(),
+            }
+            if view is not None and self._is_issuer(view):
+                await self._owe(view, self._issuing_key(view), found, state)
+                level = Level.OWED
+            else:
+                if level is Level.OFFLINE:
+                    await self._check_limit(noted, limit)
+                await self._keep(state)
+            self.limit = limit
+            self.accepted[found.record.id] = noted
+            return noted, level
+
+    def _check_acceptable(self, found: Spending, ledger: Ledger | None) -> None:
+        held = [one.spending for one in self.accepted.values()]
+        if ledger is not None:
+            held += [
+                one
+                for one in ledger.spendings
+                if one.record.id not in {found.record.id, *self.accepted}
+            ]
+        check_spending(
+            found,
+            acceptors=self.my_keys(found.record.scope),
+            now_ms=self._clock.now_ms(),
+            earlier=held,
+        )
+
+    async def _check_limit(self, noted: Noted, limit: int) -> None:
+        """The levels of what was accepted before are those of now."""
+        at_risk = noted.spending.claim.amount
+        for one in self.accepted.values():
+            if one.unit == noted.unit and await self.level(one) is Level.OFFLINE:
+                at_risk += one.spending.claim.amount
+        if at_risk > limit:
+            raise Failure(
+                "above-limit",
+                "The issuer has not recognised this redeem, and {risk} would be at"
+                " risk in this shop.",
+                "At most {limit} (minor units) accepted and not owed; or the issuer's"
+                " signature first.",
+                "If you want to risk it: p2pnode reward accept --limit AMOUNT",
+                risk=at_risk,
+                limit=limit,
+            )
+
+    async def level(self, noted: Noted) -> Level:
+        """How sure I am of a slip now."""
+        view = await self.followed(noted.campaign)
+        ledger = None if view is None else self.ledger(view)
+        return self._level(noted.spending, ledger)
+
+    def _level(self, found: Spending, ledger: Ledger | None) -> Level:
+        owed = () if ledger is None else ledger.owed(found.record.id)
+        enough = any(
+            one.creditor == found.claim.acceptor and one.amount >= found.claim.amount
+            for one in owed
+        )
+        return Level.OWED if enough else Level.OFFLINE
+
+    def my_keys(self, campaign: Scope) -> tuple[AuthorKey, ...]:
+        """The keys by which somebody can name me in a campaign."""
+        own = self._library.identity.author_key
+        keys = [] if own is None else [own.author]
+        for entry in self._library.entries:
+            if entry.campaign == campaign and entry.person_index is not None:
+                person = self._library.identity.person_key(campaign, entry.person_index)
+                keys.append(person.author)
+        return tuple(keys)
+
+    # the issuer
+
+    async def recognise(self, slip: Slip) -> tuple[Record, bool]:
+        """Sign that I owe a slip's acceptor; once, however often it is asked.
+
+        Returns:
+            The `owe`, and whether it was signed just now.
+
+        Raises:
+            ProtocolError: what `check_slip` or `check_spending` finds.
+            Failure: `not-the-issuer`, `debts-incomplete`.
+        """
+        async with self._lock:
+            view = await self._view_of(slip)
+            if view is None:
+                raise _not_the_issuer()
+            key = self._issuing_key(view)
+            found = check_slip(slip, _roots(view))
+            noted = self._noted(slip, found, self._clock.now_ms())
+            state = {}
+            if found.record.id not in view.evidence.by_id:
+                # Its feed may never come: what I sign rests on this copy.
+                state = {SHOWN + found.record.id.hex(): _written(noted)}
+            signed = await self._owe(view, key, found, state)
+            if state:
+                self._shown[found.record.id] = noted
+            return signed
+
+    async def recognise_all(self) -> list[Record]:
+        """Sign for every good redeem of my campaigns that I do not owe yet.
+
+        What cannot be recognised is left; `books` says why.
+        """
+        signed: list[Record] = []
+        async with self._lock:
+            for view in await self._library.all_views():
+                if not self._is_issuer(view):
+                    continue
+                key = self._issuing_key(view)
+                for found in self.ledger(view).spendings:
+                    try:
+                        record, new = await self._owe(view, key, found, {})
+                    except (Failure, ProtocolError) as error:
+                        log.info("not recognised: %s", error)
+                        continue
+                    if new:
+                        signed.append(record)
+        return signed
+
+    async def _owe(
+        self, view: View, key: SigningKey, found: Spending, state: dict[str, bytes]
+    ) -> tuple[Record, bool]:
+        ledger, redeem = self.ledger(view, (found,)), found.record.id
+        for one in ledger.owed(redeem):
+            if one.creditor == found.claim.acceptor:
+                if state:
+                    await self._keep(state)
+                known = view.evidence.lookup(one.owes[0])
+                assert known is not None, "an obligation rests on records held here"
+                return known, False
+        self._check_all_known(ledger)
+        earlier = [one for one in ledger.spendings if ledger.owed(one.record.id)]
+        check_spending(
+            found, acceptors=None, now_ms=self._clock.now_ms(), earlier=earlier
+        )
+        claim = Owe(
+            salt=self._rng.token(16),
+            redeem=redeem,
+            acceptor=found.claim.acceptor,
+            amount=found.claim.amount,
+        )
+        drafts = [*self._entering(view, key), Draft(kind=Kind.OWE, claim=claim)]
+        signed = await self._feeds.publish_many(key, view.campaign, drafts, state)
+        return signed[-1], True
+
+    def _check_all_known(self, ledger: Ledger) -> None:
+        """An `owe` whose redeem is not here may be of any line."""
+        known = {one.record.id for one in ledger.spendings}
+        lacking = [one for one in ledger.obligations if one.redeem not in known]
+        if lacking:
+            raise Failure(
+                "debts-incomplete",
+                "{count} redeems that this campaign's sponsor owes for are not here, so"
+                " nobody can tell how much of each line is left.",
+                "Every redeem that was recognised before, or its slip.",
+                "Show those slips here too: p2pnode reward owe SLIP",
+                count=len(lacking),
+            )
+
+    def _is_issuer(self, view: View) -> bool:
+        key = self._library.identity.author_key
+        return key is not None and key.author in view.terms.sponsor
+
+    def _issuing_key(self, view: View) -> SigningKey:
+        key = self._library.identity.author_key
+        if key is None or not self._is_issuer(view):
+            raise _not_the_issuer()
+        return key
+
+    async def set_auto(self, *, on: bool) -> None:
+        """Recognise redeems as they arrive from now on, or not; also later."""
+        await self._keep({AUTO: b"1" if on else None})
+        self.auto = on
+        if on:
+            self._moved.set()
+
+    async def run(self) -> None:
+        """Recognise what arrives, if I was asked to, until cancelled."""
+        while True:
+            await self._moved.wait()
+            self._moved = trio.Event()
+            if not self.auto:
+                continue
+            try:
+                await self.recognise_all()
+            except StoreFull as error:
+                log.error("nothing is recognised: %s", error)  # noqa: TRY400 - expected
+            except StoreInDoubt:
+                await trio.sleep_forever()  # the node is built anew
+            except ProtocolError as error:
+                log.error("nothing is recognised: %s", error)  # noqa: TRY400 - in words
+
+    def _note(self, change: Change) -> None:
+        if any(record.kind == Kind.REDEEM for record in change.records):
+            self._moved.set()
+
+    # the creditor
+
+    async def paid(
+        self, debtor: AuthorKey, amount: int, campaign: str = ""
+    ) -> tuple[Record, ...]:
+        """Sign that a debtor paid me: one `paid` for each `owe` it settles.
+
+        Args:
+            debtor: who paid.
+            amount: in minor units, above 0; the oldest debts first.
+            campaign: where it owes in several.
+
+        Raises:
+            Failure: `not-owed`, `several-campaigns`.
+        """
+        async with self._lock:
+            debts = [
+                one
+                for one in await self.debts()
+                if one.debtor == debtor
+                and one.creditor in self.my_keys(one.view.campaign)
+                and one.open
+            ]
+            if campaign:
+                chosen = self._library.find(campaign).campaign
+                debts = [one for one in debts if one.view.campaign == chosen]
+            if len({one.view.campaign for one in debts}) > 1:
+                raise Failure(
+                    "several-campaigns",
+                    "That debtor owes this node in {count} campaigns.",
+                    "The campaign this payment is for.",
+                    "See p2pnode reward books; then add --campaign ID.",
+                    count=len({one.view.campaign for one in debts}),
+                )
+            owed = sum(one.open for one in debts)
+            if not 0 < amount <= owed:
+                raise Failure(
+                    "not-owed",
+                    "That debtor owes this node {owed}, not {amount} (minor units).",
+                    "At most what is owed.",
+                    "See p2pnode reward books; an issuer owes what it signed.",
+                    owed=owed,
+                    amount=amount,
+                )
+            return await self._sign_paid(debts, amount)
+
+    async def _sign_paid(
+        self, debts: Sequence[Debt], amount: int
+    ) -> tuple[Record, ...]:
+        view, creditor = debts[0].view, debts[0].creditor
+        drafts = self._entering(view, self._key_of(view, creditor))
+        for one in debts:
+            if one.creditor == creditor and amount:
+                part = min(amount, one.open)
+                amount -= part
+                claim = Paid(salt=self._rng.token(16), owe=one.owe.id, amount=part)
+                drafts.append(Draft(kind=Kind.PAID, claim=claim))
+        key = self._key_of(view, creditor)
+        return await self._feeds.publish_many(key, view.campaign, drafts)
+
+    def _key_of(self, view: View, author: AuthorKey) -> SigningKey:
+        own = self._library.identity.author_key
+        if own is not None and own.author == author:
+            return own
+        return self._library.require_key(view)
+
+    def _entering(self, view: View, key: SigningKey) -> list[Draft]:
+        """What begins a feed that has no record yet.
+
+        A shop that the terms do not name enters too: settlement passes over it,
+        its `paid` stands all the same.
+        """
+        if self._feeds.head(view.campaign, key.author) is not None:
+            return []
+        return [Draft(kind=Kind.ENTER, claim=Enter(salt=self._rng.token(16)))]
+
+    # the books
+
+    async def debts(self) -> list[Debt]:
+        """Every debt of the followed campaigns, oldest first."""
+        found = []
+        for view in await self._library.all_views():
+            for one in self.ledger(view).obligations:
+                owe = view.evidence.lookup(one.owes[0])
+                assert owe is not None, "an obligation rests on records held here"
+                found.append(
+                    Debt(
+                        view=view,
+                        redeem=one.redeem,
+                        debtor=one.debtor,
+                        creditor=one.creditor,
+                        amount=one.amount,
+                        paid=one.paid,
+                        open=one.open,
+                        owe=owe,
+                    )
+                )
+        found.sort(key=lambda one: (one.owe.header.time_ms, one.owe.id))
+        return found
+
+    def ledger(self, view: View, shown: Sequence[Spending] = ()) -> Ledger:
+        """The books of one campaign, by its records and the slips held here.
+
+        Args:
+            view: the campaign.
+            shown: what is looked at besides, and not kept.
+        """
+        held = [
+            one.spending
+            for one in (*self.accepted.values(), *self._shown.values())
+            if one.campaign == view.campaign and one.issuer in view.terms.sponsor
+        ]
+        held += shown
+        version = (view.evidence.version, tuple(one.record.id for one in held))
+        known = self._ledgers.get(view.campaign)
+        if known is None or known[0] != version:
+            purses = purses_of(view.terms, view.evidence)
+            purses.update((one.purse.place, one.purse) for one in held)
+            records = [*_of(view), *(one.record for one in held)]
+            ledger = keep_ledger(view.terms.sponsor, purses, records)
+            known = self._ledgers[view.campaign] = (version, ledger)
+        return known[1]
+
+    async def followed(self, campaign: Scope) -> View | None:
+        """What is held of a campaign, if it is followed and its terms are here."""
+        if all(entry.campaign != campaign for entry in self._library.entries):
+            return None
+        try:
+            return await self._library.view(campaign)
+        except Failure:
+            return None
+
+    async def _view_of(self, slip: Slip) -> View | None:
+        """The campaign of a slip, if it is followed; its issuer is checked then."""
+        close = slip.voucher.close
+        if close.header.network != self._library.identity.network_id:
+            raise Failure(
+                "wrong-network",
+                "The voucher is of another network than this node's.",
+                "A voucher of the network {network}.",
+                "Redeem it at a shop of its own network.",
+                UNVERIFIED,
+                network=self._library.identity.network,
+            )
+        view = await self.followed(close.scope)
+        if view is not None and close.author not in view.terms.sponsor:
+            raise Failure(
+                "wrong-issuer",
+                "Whoever signed the voucher is no sponsor of {title}.",
+                "A close of the campaign's sponsor.",
+                "Do not accept it.",
+                UNVERIFIED,
+                title=view.terms.title,
+            )
+        return view
+
+    def _noted(self, slip: Slip, found: Spending, time_ms: int) -> Noted:
+        return Noted(
+            slip=slip,
+            spending=found,
+            issuer=slip.voucher.issuer,
+            unit=check_voucher(slip.voucher).unit,
+            time_ms=time_ms,
+        )
+
+    async def _read(self, prefix: str) -> dict[RecordId, Noted]:
+        found: dict[RecordId, Noted] = {}
+        for value in (await self._store.state(prefix)).values():
+            slip, time_ms = NOTED.read(decode(value, NOTED_MAX))
+            noted = self._noted(slip, _reread(slip), time_ms)
+            found[noted.spending.record.id] = noted
+        return found
+
+    async def _keep(self, state: dict[str, Any]) -> None:
+        with trio.CancelScope(shield=True):  # acknowledged is what was committed
+            await self._store.append((), state=state)
+
+
+def _of(view: View) -> Iterable[Record]:
+    kinds = (Kind.CONTINUE, Kind.REDEEM, Kind.OWE, Kind.PAID)
+    return [
+        record
+        for record in view.evidence.by_id.values()
+        if record.kind in kinds and record.scope == view.campaign
+    ]
+
+
+def _roots(view: View | None) -> dict[AuthorKey, AuthorKey]:
+    return {} if view is None else roots_of(_of(view))
+
+
+def _reread(slip: Slip) -> Spending:
+    """What was checked when it was noted; by whichever key of the person."""
+    record = slip.redeem.record()
+    payee = slip.voucher.line.payee
+    return check_slip(slip, {record.author: payee})
+
+
+def _written(noted: Noted) -> bytes:
+    return encode(NOTED.write((noted.slip, noted.time_ms)))
+
+
+def _spent(line: Line, mine: Iterable[Record]) -> int:
+    """Up to where a line of mine is spent by what I signed."""
+    place = (line.close.id, line.voucher.index)
+    claims = [record.claim() for record in mine]
+    return max(
+        (c.total_before + c.amount for c in claims if (c.close, c.line) == place),
+        default=0,
+    )
+
+
+def _repeated(
+    lines: Sequence[Line], mine: Sequence[Record], amount: int, acceptor: AuthorKey
+) -> Spent:
+    """The latest redeem of this amount at this shop, as it was signed.
+
+    Raises:
+        Failure: `no-such-redeem`.
+    """
+    for record in reversed(mine):
+        claim: Redeem = record.claim()
+        for line in lines:
+            place = (line.close.id, line.voucher.index)
+            same = (claim.amount, claim.acceptor) == (amount, acceptor)
+            if same and place == (claim.close, claim.line):
+                return Spent(
+                    line=line,
+                    record=record,
+                    slip=make_slip(line.voucher, record),
+                    left=line.amount - _spent(line, mine),
+                )
+    raise Failure(
+        "no-such-redeem",
+        "Nothing of this amount was redeemed at that shop.",
+        "A redeem that was signed before.",
+        "Without --again a new one is signed.",
+        NOT_FOUND,
+    )
+
+
+def _not_the_issuer() -> Failure:
+    return Failure(
+        "not-the-issuer",
+        "Only the sponsor's node can owe for a voucher of its campaign.",
+        "A voucher of a campaign that this node published.",
+        "Show the slip to the shop that issued the voucher.",
+    )

@@ -1,0 +1,446 @@
+"""The till: redeem, accept, owe, paid; twice, offline, expired, after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from p2pnode.failures import Failure
+from p2pnode.ports import StoreInDoubt
+from p2pnode.services import till_documents
+from p2pnode.services.till import Level
+from p2pnode.store.memory import MemoryStore
+from protocols.claims import Kind
+from protocols.errors import ProtocolError, Reason
+from protocols.keys import AuthorKey
+from protocols.settlement.redeem import (
+    Slip,
+    check_double,
+    make_double,
+    make_slip,
+    read_double,
+    read_slip,
+    slip_text,
+    write_double,
+)
+from protocols.tags.code import read_code
+from tests.integration.test_services import (
+    HandClock,
+    Player,
+    carry,
+    make_campaign,
+)
+from tests.worlds import MINUTE
+
+LINE = 200_000
+"""What the only close pays Alice."""
+
+
+@dataclass
+class Town:
+    """A campaign that is closed: shop A is its sponsor, Alice is paid by it."""
+
+    clock: HandClock
+    a: Player
+    alice: Player
+    b: Player
+    c: Player
+
+    def key(self, name: str) -> AuthorKey:
+        key = getattr(self, name).identity.author_key
+        assert key is not None
+        author: AuthorKey = key.author
+        return author
+
+    async def redeem(self, amount: int, at: str = "b", **how: Any) -> Slip:
+        view = await self.alice.view()
+        return (await self.alice.till.redeem(view, amount, self.key(at), **how)).slip
+
+    async def follow(self, who: Player) -> None:
+        (entry,) = self.a.library.entries
+        await who.library.follow(entry.campaign)
+        await carry(self.a, who)
+
+    async def double(self) -> tuple[Slip, Slip]:
+        """Alice's client lies: two slips of one part, at two shops."""
+        one = await self.redeem(LINE, "b")
+        view = await self.alice.view()
+        claim = one.redeem.record().claim()
+        other = await self.alice.feeds.publish(
+            self.alice.library.require_key(view),
+            view.campaign,
+            Kind.REDEEM,
+            type(claim)(
+                salt=bytes(16),
+                close=claim.close,
+                line=claim.line,
+                amount=claim.amount,
+                total_before=claim.total_before,
+                acceptor=self.key("c"),
+                nonce=b"another nonce ..",
+            ),
+        )
+        return one, make_slip(one.voucher, other)
+
+
+async def town() -> Town:
+    clock = HandClock()
+    made = Town(
+        clock=clock,
+        a=Player("a", "merchant", clock),
+        alice=Player("alice", "resident", clock),
+        b=Player("b", "merchant", clock),
+        c=Player("c", "merchant", clock),
+    )
+    for player in (made.a, made.alice, made.b, made.c):
+        await player.open()
+    code = await make_campaign(made.a)
+    await made.alice.acts.join(await made.a.acts.invite(await made.a.view(), uses=1))
+    await carry(made.a, made.alice)
+    clock.ms += MINUTE
+    await made.alice.acts.scan(read_code(code))
+    await carry(made.a, made.alice)
+    await made.a.witness.tend(await made.a.view())
+    clock.ms = (await made.a.view()).terms.rounds[0].final_from
+    await made.a.witness.tend(await made.a.view())
+    await made.a.books.close(await made.a.view())
+    await carry(made.a, made.alice)
+    return made
+
+
+async def books(player: Player) -> dict[str, Any]:
+    return await till_documents.books(player.library, player.till)
+
+
+async def refused(reason: Reason | str, call: Any) -> None:
+    with pytest.raises((Failure, ProtocolError)) as caught:
+        await call
+    failed = caught.value
+    assert isinstance(failed, Failure | ProtocolError)
+    assert failed.reason == reason
+
+
+async def test_redeem_accept_owe_paid_between_shops_that_follow() -> None:
+    t = await town()
+    await t.follow(t.b)
+    slip = await t.redeem(150_000)
+    noted, level = await t.b.till.accept(slip, 150_000)
+    assert (level, noted.spending.claim.amount) == (Level.OFFLINE, 150_000)
+    await carry(t.a, t.alice)
+    assert len((await books(t.a))["waiting"]) == 1
+    assert len(await t.a.till.recognise_all()) == 1
+    assert await t.a.till.recognise_all() == []
+    await carry(t.a, t.b)
+    found = await books(t.b)
+    assert [one["open"] for one in found["owed_to_me"]] == [150_000]
+    assert [one["level"] for one in found["accepted"]] == ["owed"]
+    await refused("not-owed", t.b.till.paid(t.key("a"), 150_001))
+    await t.b.till.paid(t.key("a"), 50_000)
+    await carry(t.a, t.b)
+    t.clock.ms += MINUTE
+    await t.a.witness.tend(await t.a.view())  # that B entered unnamed disturbs nobody
+    assert [one["open"] for one in (await books(t.a))["i_owe"]] == [100_000]
+    await t.b.till.paid(t.key("a"), 100_000)
+    await carry(t.a, t.b)
+    assert [one["open"] for one in (await books(t.a))["i_owe"]] == [0]
+    assert (await books(t.alice))["redeemed"][0]["amount"] == 150_000
+
+
+async def test_a_line_is_spent_in_parts_and_no_further() -> None:
+    t = await town()
+    slips = [await t.redeem(80_000), await t.redeem(80_000)]
+    await refused("not-enough-left", t.redeem(80_000))
+    slips.append(await t.redeem(40_000))
+    parts = [one.redeem.record().claim() for one in slips]
+    assert [one.total_before for one in parts] == [0, 80_000, 160_000]
+    assert await t.redeem(40_000, again=True) == slips[2]
+    await refused("no-such-redeem", t.redeem(40_000, "c", again=True))
+    for slip in slips:
+        await t.b.till.accept(slip, LINE)
+        await t.a.till.recognise(slip)
+    view = await t.a.view()
+    assert sum(one.amount for one in t.a.till.ledger(view).obligations) == LINE
+
+
+async def test_an_unfollowed_campaign_is_accepted_offline_within_the_limit() -> None:
+    t = await town()
+    one, two = await t.redeem(50_000), await t.redeem(60_000)
+    await refused("above-limit", t.b.till.accept(one))
+    await t.b.till.accept(one, 100_000)
+    await refused("above-limit", t.b.till.accept(two))
+    assert t.b.till.limit == 100_000
+    assert list(t.b.till.accepted) == [one.redeem.record().id]
+    await t.a.till.recognise(one)
+    await t.follow(t.b)
+    _, level = await t.b.till.accept(two)
+    assert level is Level.OFFLINE, "the first is owed by now, so the limit is free"
+
+
+async def test_an_accepted_slip_is_refused_the_second_time_also_later() -> None:
+    t = await town()
+    slip = await t.redeem(50_000)
+    await t.b.till.accept(slip, LINE)
+    await refused(Reason.REDEEMED, t.b.till.accept(slip))
+    later = Player("b", "merchant", t.clock, t.b.store)
+    await later.open()
+    assert later.till.limit == LINE
+    await refused(Reason.REDEEMED, later.till.accept(slip))
+
+
+async def test_another_shop_another_network_another_issuer() -> None:
+    t = await town()
+    slip = await t.redeem(50_000)
+    await refused(Reason.WRONG_ACCEPTOR, t.c.till.accept(slip, LINE))
+    await refused("not-the-issuer", t.b.till.recognise(slip))
+    await t.follow(t.b)
+    await refused("not-the-issuer", t.b.till.recognise(slip))
+    other = Player("b", "merchant", t.clock)
+    other.identity = other.library.identity = type(other.identity)(
+        **{
+            field: getattr(other.identity, field)
+            for field in other.identity.__slots__
+            if field != "network"
+        },
+        network="elsewhere",
+    )
+    await refused("wrong-network", other.till.accept(slip, LINE))
+
+
+async def test_after_the_last_day_nothing_is_redeemed_accepted_or_owed() -> None:
+    t = await town()
+    slip = await t.redeem(50_000)
+    last = (await t.a.view()).terms.redeem_until
+    t.clock.ms = last
+    await t.b.till.accept(slip, LINE)
+    t.clock.ms = last + 1
+    other = Player("b", "merchant", t.clock)
+    await other.open()
+    await refused(Reason.VOUCHER_EXPIRED, other.till.accept(slip, LINE))
+    await refused(Reason.VOUCHER_EXPIRED, t.a.till.recognise(slip))
+    await refused("not-enough-left", t.redeem(1))
+
+
+async def test_spent_twice_offline_ends_in_one_debt_and_a_proof() -> None:
+    t = await town()
+    one, other = await t.double()
+    await t.b.till.accept(one, LINE)
+    await t.c.till.accept(other, LINE)
+    await t.a.till.recognise(other)
+    await refused(Reason.OVERSPENT, t.a.till.recognise(one))
+    view = await t.a.view()
+    ledger = t.a.till.ledger(
+        view, (t.b.till.accepted[one.redeem.record().id].spending,)
+    )
+    assert [o.creditor for o in ledger.obligations] == [t.key("c")]
+    assert len(ledger.doubles) == 1
+    proof = make_double(one.voucher, one.redeem.record(), other.redeem.record())
+    first, second = check_double(read_double(write_double(proof)))
+    assert first.overlaps(second)
+    await carry(t.a, t.alice)
+    (found,) = (await books(t.a))["doubles"]
+    assert found["proof"]
+    await t.follow(t.c)
+    assert (await books(t.c))["doubles"][0]["proof"] == found["proof"]
+
+
+async def test_a_shop_refuses_what_it_knows_to_be_spent_elsewhere() -> None:
+    t = await town()
+    one, _ = await t.double()
+    await carry(t.a, t.alice)
+    await t.follow(t.b)
+    await refused(Reason.OVERSPENT, t.b.till.accept(one, LINE))
+
+
+async def test_the_issuers_own_till_owes_at_once() -> None:
+    t = await town()
+    slip = await t.redeem(50_000, "a")
+    _, level = await t.a.till.accept(slip)
+    assert level is Level.OWED
+    found = await books(t.a)
+    assert found["i_owe"] == found["owed_to_me"] == found["waiting"] == []
+    assert [one["level"] for one in found["accepted"]] == ["owed"]
+    (owe,) = t.a.till.ledger(await t.a.view()).obligations
+    assert (owe.amount, owe.open) == (50_000, 0)
+
+
+async def test_recognising_by_itself_if_asked(autojump_clock: Any) -> None:
+    t = await town()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(t.a.till.run)
+        await t.redeem(50_000)
+        await carry(t.a, t.alice)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await books(t.a))["i_owe"] == []
+        await t.a.till.set_auto(on=True)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [one["open"] for one in (await books(t.a))["i_owe"]] == [50_000]
+        await t.redeem(60_000)
+        await carry(t.a, t.alice)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len((await books(t.a))["i_owe"]) == 2
+        nursery.cancel_scope.cancel()
+    later = Player("a", "merchant", t.clock, t.a.store)
+    await later.open()
+    assert later.till.auto
+
+
+async def test_an_owe_whose_redeem_is_nowhere_stops_the_next_ones() -> None:
+    t = await town()
+    slip, other = await t.redeem(50_000), await t.redeem(60_000)
+    await t.a.till.recognise(slip)
+    second = Player("a", "merchant", t.clock)
+    await second.open()
+    await t.follow(second)
+    await refused("debts-incomplete", second.till.recognise(other))
+    _, new = await second.till.recognise(slip)
+    assert not new
+    # All is known now; that one key is on two machines stops it, as everywhere.
+    await refused("feed-stopped", second.till.recognise(other))
+
+
+# crashes: nothing acknowledged is lost, nothing is signed twice
+
+
+class Crash(Exception):
+    """The node ends here."""
+
+
+def crashing(store: MemoryStore, at: int, *, landed: bool, doubt: bool) -> None:
+    """Crash at the store's `at`-th call from now, before or after it landed."""
+    left = at
+
+    def hook(call: str) -> None:
+        nonlocal left
+        if landed and call != "append":
+            return
+        left -= 1
+        if left == 0:
+            raise StoreInDoubt("disk") if doubt else Crash
+
+    store.before = store.after = None
+    if landed:
+        store.after = hook
+    else:
+        store.before = hook
+
+
+async def survives(
+    make: Callable[[], Any],
+    act: Callable[[Any], Any],
+    check: Callable[[Any, bool], Any],
+) -> int:
+    """Crash `act` at every call of its store; `check` gets whether it was told."""
+    crashes = 0
+    for landed in (False, True):
+        for doubt in (False, True):
+            for at in range(1, 100):
+                t, player = await make()
+                crashing(player.store, at, landed=landed, doubt=doubt)
+                told = True
+                try:
+                    await act((t, player))
+                except (Crash, StoreInDoubt):
+                    told = False
+                    crashes += 1
+                player.store.before = player.store.after = None
+                player.store.reopen()
+                who = player.identity
+                again = Player(who.name, who.role, t.clock, player.store)
+                await again.open()
+                await check((t, again), told)
+                if told:
+                    break
+    return crashes
+
+
+async def test_an_acceptor_that_crashes_anywhere() -> None:
+    slips: list[Slip] = []
+
+    async def make() -> tuple[Town, Player]:
+        t = await town()
+        slips[:] = [await t.redeem(50_000)]
+        return t, t.b
+
+    async def act(at: tuple[Town, Player]) -> None:
+        await at[1].till.accept(slips[0], LINE)
+
+    async def check(at: tuple[Town, Player], told: bool) -> None:
+        held = slips[0].redeem.record().id in at[1].till.accepted
+        assert held or not told
+        if held:
+            await refused(Reason.REDEEMED, at[1].till.accept(slips[0], LINE))
+        else:
+            await at[1].till.accept(slips[0], LINE)
+
+    assert await survives(make, act, check) >= 4
+
+
+async def test_an_issuer_that_crashes_anywhere() -> None:
+    slips: list[Slip] = []
+
+    async def make() -> tuple[Town, Player]:
+        t = await town()
+        slips[:] = [await t.redeem(150_000), (await t.redeem(50_000))]
+        return t, t.a
+
+    async def act(at: tuple[Town, Player]) -> None:
+        for slip in slips:
+            await at[1].till.recognise(slip)
+
+    async def check(at: tuple[Town, Player], told: bool) -> None:
+        _, player = at
+        view = await player.view()
+        before = player.till.ledger(view).obligations
+        assert len(before) == 2 or not told
+        await act(at)
+        await act(at)
+        after = player.till.ledger(view).obligations
+        assert sum(one.amount for one in after) == LINE
+        assert [len(one.owes) for one in after] == [1, 1]
+        feed = view.evidence.feed(view.campaign, at[0].key("a"))
+        assert sum(one.kind == Kind.OWE for one in feed) == 2
+
+    assert await survives(make, act, check) >= 8
+
+
+async def test_a_customer_that_crashes_anywhere_spends_no_part_twice() -> None:
+    async def make() -> tuple[Town, Player]:
+        t = await town()
+        return t, t.alice
+
+    async def act(at: tuple[Town, Player]) -> None:
+        t, player = at
+        await player.till.redeem(await player.view(), 50_000, t.key("b"))
+
+    async def check(at: tuple[Town, Player], told: bool) -> None:
+        t, player = at
+        view = await player.view()
+        key = player.library.require_key(view).author
+        feed = view.evidence.feed(view.campaign, key)
+        held = [one.claim() for one in feed if one.kind == Kind.REDEEM]
+        assert held or not told
+        await act(at)
+        if held:  # what was signed and not handed over is still there
+            await player.till.redeem(view, 50_000, t.key("b"), again=True)
+        ends = [(one.total_before, one.amount) for one in held] + [
+            (len(held) * 50_000, 50_000)
+        ]
+        feed = view.evidence.feed(view.campaign, key)
+        now = [one.claim() for one in feed if one.kind == Kind.REDEEM]
+        assert [(one.total_before, one.amount) for one in now] == ends
+
+    assert await survives(make, act, check) >= 4
+
+
+async def test_a_slip_survives_its_text_and_a_changed_one_does_not() -> None:
+    t = await town()
+    slip = await t.redeem(50_000)
+    assert read_slip(slip_text(slip)) == slip
+    forged = replace(slip, redeem=replace(slip.redeem, signature=bytes(64)))
+    await refused(Reason.BAD_SIGNATURE, t.b.till.accept(forged, LINE))
+    assert not t.b.till.accepted
