@@ -19,6 +19,8 @@ from protocols.terms import Act, Role, Stage
 from protocols.text import author_text, campaign_text, tag_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from p2pnode.services.acts import Scanned
     from p2pnode.services.closing import Line, Verified
     from p2pnode.services.library import View
@@ -301,14 +303,19 @@ def _tree(settlement: Settlement) -> list[Document]:
     ]
 
 
-def evidence(view: View, mine: AuthorKey) -> Document:
-    """`p2pnode.evidence/1`: my records and who has seen them."""
+def evidence(view: View, mine: Sequence[AuthorKey]) -> Document:
+    """`p2pnode.evidence/1`: my records, of each of my keys, and who has seen them."""
     scope = witness_scope(view.campaign)
     feeds = {w.key: view.evidence.feed(scope, w.key) for w in view.terms.witnesses}
     seen = receipts(view.terms, feeds, view.evidence.lookup)
     f = view.terms.faults
-    joins = [seen.get(join.id, 0) for join in _joins_above(view, mine)]
-    surest = min(joins, default=len(view.terms.witnesses))
+    surest = {
+        key: min(
+            (seen.get(join.id, 0) for join in _joins_above(view, key)),
+            default=len(view.terms.witnesses),
+        )
+        for key in mine
+    }
     return {
         "format": "p2pnode.evidence/1",
         "campaign": campaign_text(view.campaign),
@@ -322,9 +329,10 @@ def evidence(view: View, mine: AuthorKey) -> Document:
                 else str(record.kind),
                 "time": record.header.time_ms,
                 "seen_by": seen.get(record.id, 0),
-                "receipt": _receipt(seen.get(record.id, 0), surest, f),
+                "receipt": _receipt(seen.get(record.id, 0), surest[key], f),
             }
-            for record in view.evidence.feed(view.campaign, mine)
+            for key in mine
+            for record in view.evidence.feed(view.campaign, key)
         ],
     }
 

@@ -162,7 +162,7 @@ async def test_publish_invite_join_scan_witness_close_claim() -> None:
     shown = documents.verification(view, alice.books.verify(view))
     assert shown["verdict"] == "ok"
     assert shown["statement"]["residue"] == 200_000
-    mine = documents.evidence(view, alice.library.require_key(view).author)
+    mine = documents.evidence(view, alice.library.my_keys(view))
     assert [one["receipt"] for one in mine["records"]] == ["safe", "safe"]
     why = documents.explanation(view, alice.books.verify(view), None)
     assert why["refused"] == []

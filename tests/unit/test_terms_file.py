@@ -81,7 +81,7 @@ def read_tags(name: str) -> bytes:
 def compiled(text: str, **options: Any) -> Terms:
     wanted: dict[str, Any] = {
         "read_file": read_tags,
-        "sponsor": [SPONSOR.author],
+        "own": [SPONSOR.author],
     } | options
     return compile_terms(text, network=NETWORK, nonce=b"n" * 16, **wanted)
 
@@ -366,7 +366,7 @@ def test_a_key_of_two_parties_is_refused() -> None:
 
 
 def test_without_a_sponsor() -> None:
-    assert refused(BALLOONS, sponsor=[]).key == "sponsor"
+    assert refused(BALLOONS, own=[]).key == "sponsor"
 
 
 def test_without_a_stage() -> None:
@@ -493,7 +493,7 @@ def test_conflicts_of_interest_are_warned_of() -> None:
     ]:
         text = BALLOONS.replace(author_text(KEYS[3]), author_text(key))
         sponsor = [SPONSOR.author if code == "witness-is-payee" else KEYS[3]]
-        assert code in codes(text, sponsor=sponsor)
+        assert code in codes(text, own=sponsor)
     witness = author_text(compiled(SHOP).witnesses[0].key)
     for head, code in [
         ("host", "witness-is-host"),
