@@ -142,7 +142,7 @@ def join(link: str, *, as_json: bool) -> None:
 )
 @CAMPAIGN
 def continue_(campaign: str, *, as_json: bool) -> None:
-    """Go on under a new key of the same person; after a loss the node does so itself."""
+    """Go on under a new key of the same person; a node does so itself after a loss."""
     answer = client.call("POST", client.campaign(campaign, "continue"))
     if as_json:
         output.as_json(answer)

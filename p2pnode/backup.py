@@ -191,9 +191,7 @@ def restore(file: Path, home: Path, passphrase: str | None = None) -> Header:
         header, kept = _unpack(file, stage)
         identities.load(stage, passphrase)
         mark = mark_file.MarkFile(stage / mark_file.NAME)
-        mark.write(
-            Mark(store=RESTORED, count=kept.count, used=kept.used), sync=True
-        )
+        mark.write(Mark(store=RESTORED, count=kept.count, used=kept.used), sync=True)
         mark.close()
         for name in (STORE_FILE, mark_file.NAME, identities.FILE):
             _sync_file(stage / name)

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from p2pnode.failures import BAD_REQUEST, Failure
-from p2pnode.high_water import Mark
+from p2pnode.high_water import NO_KEY, RESTORED, Mark
 from p2pnode.store.mark_file import NAME, MarkFile
 from protocols.codec import check_text
 from protocols.errors import ProtocolError
@@ -172,9 +172,7 @@ def _text(
 ) -> str:
     """The identity file; with a passphrase the seeds are sealed."""
     keys = (
-        {"seeds": seeds}
-        if passphrase is None
-        else {"sealed": _seal(seeds, passphrase)}
+        {"seeds": seeds} if passphrase is None else {"sealed": _seal(seeds, passphrase)}
     )
     return json.dumps({**document, **keys}, indent=1, ensure_ascii=False) + "\n"
 
@@ -425,6 +423,11 @@ def public_author(identity: Identity) -> AuthorKey | None:
 
 
 def public_authors(home: Path, identity: Identity) -> tuple[AuthorKey, ...]:
-    """The keys that new terms should name: those that were not given up."""
-    mark = MarkFile(home / NAME).read().mark or Mark()
-    return tuple(key.author for key in identity.author_keys[mark.used - 1 :])
+    """The keys that new terms should name: those that were not given up.
+
+    Nor will be, when the node starts: see `high_water.compare`.
+    """
+    beside = MarkFile(home / NAME, due=identity.marked).read()
+    mark = beside.mark or Mark(used=NO_KEY if beside.due else 1)
+    due = mark.store == RESTORED or beside.moved is not None
+    return tuple(key.author for key in identity.author_keys[mark.used - 1 + due :])

@@ -347,7 +347,8 @@ class Library:
         """By which key settlement knows me: a party's first, a person's root."""
         key, entry = self.my_key(view), self._entries[view.campaign]
         mine = self.my_keys(view)
-        if entry.person_index is not None and not (key and view.terms.names(key.author)):
+        named = key is not None and view.terms.names(key.author)
+        if entry.person_index is not None and not named:
             return self.identity.person_key(view.campaign, 0).author
         party = view.terms.party(mine[0]) if mine else None
         return party.keys[0] if party else next(iter(mine), None)

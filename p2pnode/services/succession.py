@@ -24,6 +24,7 @@ from p2pnode.ports import StoreDamaged, StoreFull, StoreInDoubt
 from p2pnode.services.feeds import Draft, KeyRetired
 from protocols.claims import Kind
 from protocols.join import Continue, Join, make_continue
+from protocols.keys import witness_scope
 from protocols.limits import CONTINUES_MAX, RECORD_MAX
 from protocols.text import author_text, campaign_text
 
@@ -270,8 +271,7 @@ class Succession:
         identity = self._library.identity
         return {
             "keys": [author_text(key.author) for key in self._library.author_keys],
-            "keys_given_up": len(identity.author_keys)
-            - len(self._library.author_keys),
+            "keys_given_up": len(identity.author_keys) - len(self._library.author_keys),
             "losses": self._losses,
             "troubles": [one.document() for one in self._troubles()],
         }
@@ -295,6 +295,12 @@ class Succession:
         failed = self._failed.get(entry.campaign)
         if failed is not None and self._is_due(entry):
             return "cannot-continue", failed.reason
+        scopes = (entry.campaign, witness_scope(entry.campaign))
+        current = self._library.author_key
+        if current is not None and any(
+            self._feeds.is_stopped(scope, current.author) for scope in scopes
+        ):
+            return "copy-at-work", ""
         view = self._library.cached(entry.campaign)
         if view is None:
             return ("continued", "") if entry.past else ("", "")
@@ -305,7 +311,4 @@ class Succession:
         except Failure:
             return "", ""
         named = view.terms.names(key.author)
-        if named and self._feeds.is_stopped(entry.campaign, key.author):
-            return "copy-at-work", ""
         return ("continued", "") if entry.past and not named else ("", "")
-

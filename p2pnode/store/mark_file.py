@@ -83,9 +83,7 @@ class MarkFile:
         if self._descriptor is None:
             self._descriptor = self._open()
         self._turn += 1
-        place = Place(
-            machine=self._machine, file=os.fstat(self._descriptor).st_ino
-        )
+        place = Place(machine=self._machine, file=os.fstat(self._descriptor).st_ino)
         os.lseek(self._descriptor, SLOT * (self._turn % 2), os.SEEK_SET)
         os.write(self._descriptor, _bytes(self._turn, mark, place))
         self._dirty = True
@@ -135,7 +133,7 @@ def _unix() -> bytes:
             if name := Path(file).read_bytes().strip():
                 return name
     with contextlib.suppress(Exception):  # macOS; elsewhere there is no such call
-        import ctypes
+        import ctypes  # noqa: PLC0415  # only where no file says it
 
         number = ctypes.create_string_buffer(16)
         wait = (ctypes.c_long * 2)(1, 0)
@@ -146,7 +144,7 @@ def _unix() -> bytes:
 
 def _windows() -> bytes:
     if sys.platform == "win32":
-        import winreg
+        import winreg  # noqa: PLC0415  # Windows has it
 
         with contextlib.suppress(OSError):
             path = "SOFTWARE\\Microsoft\\Cryptography"

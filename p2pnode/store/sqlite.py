@@ -321,9 +321,9 @@ class _Database:
             log.error("own feeds are not continued: %s", loss)
             state[LOSS] = json.dumps({"why": loss, "found": found}).encode()
         if mark != kept:
-            error = self._commit(Batch(state=state))
-            if error is not None:
-                raise error
+            failed = self._commit(Batch(state=state))
+            if failed is not None:
+                raise failed
         self._note(mark, sync=True)
 
     def _state(self, key: str) -> bytes | None:
@@ -497,11 +497,11 @@ def _schema(connection: apsw.Connection) -> list[tuple[str, str, str]]:
 
 def _own_schema() -> list[tuple[str, str, str]]:
     """What `_schema` finds in a store of this version."""
-    with apsw.Connection(":memory:") as connection:
-        connection.create_scalar_function("crc32", _crc32, 1, deterministic=True)
-        for script in _migrations():
-            connection.execute(script)
-        return _schema(connection)
+    connection = apsw.Connection(":memory:")
+    connection.create_scalar_function("crc32", _crc32, 1, deterministic=True)
+    for script in _migrations():
+        connection.execute(script)
+    return _schema(connection)
 
 
 def _read_mark(value: bytes | None) -> Mark | None:

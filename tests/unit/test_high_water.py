@@ -3,7 +3,6 @@ its writing."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +66,7 @@ def test_after_a_loss_the_next_key_signs_and_the_count_goes_on() -> None:
     assert after(Loss.MARK, None, mark(used=2), B).used == 3
 
 
-def test_a_place_is_told_by_machine_and_file_and_what_is_unknown_never_differs() -> None:
+def test_a_place_is_told_by_machine_and_file_and_the_unknown_never_differs() -> None:
     here = Place(machine="m", file=1)
     assert here.differs(here) is None
     assert here.differs(Place(machine="n", file=1)) is Loss.MACHINE
@@ -230,4 +229,4 @@ async def test_a_store_of_an_older_version_gets_its_mark(tmp_path: Path) -> None
     assert not await lost(again)
     assert (await kept(again)).count == 0
     await again.close()
-    assert os.stat(tmp_path / mark_file.NAME).st_mode & 0o077 == 0
+    assert (tmp_path / mark_file.NAME).stat().st_mode & 0o077 == 0
