@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -321,12 +321,11 @@ def _unpack(file: Path, stage: Path) -> tuple[Header, Mark]:
     return header, trio.run(_rehearse, file, stage / STORE_FILE, header)
 
 
-@contextlib.contextmanager
-def _opened(file: Path) -> Iterator[IO[bytes]]:
+def _opened(file: Path) -> IO[bytes]:
+    """Open a plain file: a pipe has no end."""
     if not file.is_file():
         raise _no_backup(file)
-    with file.open("rb") as source:
-        yield source
+    return file.open("rb")
 
 
 def _read_header(file: Path, source: IO[bytes]) -> Header:

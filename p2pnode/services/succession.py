@@ -106,6 +106,8 @@ class Succession:
             if entry.person_index is not None
         ]
         await self._feeds.stop(stopped, state, self._free(self._feeds.mark))
+        for author in self._library.retired:
+            self._feeds.retire(author)
         self._losses = losses
 
     def _free(self, mark: Mark | None) -> Mark | None:

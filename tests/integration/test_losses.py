@@ -41,8 +41,8 @@ def same(one: Daemon, other: Daemon) -> bool:
 
 def joined(shop: Daemon, alice: Daemon) -> list[str]:
     """Have a shop publish and alice join; return the codes of the balloons."""
-    shop.up()
-    alice.up()
+    shop.ready()
+    alice.ready()
     found = shop.publish(balloons=4, seen="100ms")
     alice.do("campaign", "join", shop.do("campaign", "invite")["link"])
     until(lambda: cli(alice.home, "campaign", "show").code == 0)
@@ -78,7 +78,7 @@ def test_an_hour_old_backup_makes_no_fork_and_no_second_person(
         assert cli(home, "backup", "restore", str(out)).code == 0
         command = wrapped(ELSEWHERE) if elsewhere else NODE
         with Found(home, command=command) as again:
-            again.up()
+            again.ready()
             until(lambda: codes(again) == ["continued"])
             assert "A backup was restored" in cli(home, "status").out
             again.scan(tags[1])
@@ -101,7 +101,7 @@ def test_a_copied_folder_and_a_shop_without_its_records(tmp_path: Path) -> None:
             shutil.copytree(alice.home, tmp_path / "copy")
             alice.up()
             with Found(tmp_path / "copy") as copy:
-                copy.up()
+                copy.ready()
                 until(lambda: codes(copy) == ["continued"])
                 alice.scan(tags[0])
                 copy.scan(tags[1])

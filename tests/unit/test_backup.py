@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+import warnings
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -205,6 +206,7 @@ def test_archives_of_others_are_not_opened(kind: str, tmp_path: Path) -> None:
     assert refused(tmp_path / "evil", tmp_path / "new") == "not-a-backup"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
 def test_what_is_no_plain_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, tmp_path / "nothing"):
@@ -286,7 +288,9 @@ STEPS = ("open", "write", "fsync", "rename", "mkdir")
 
 def killed_at(step: int, run: Any) -> bool:
     """Run in a child that is killed at a step of the disk; whether it was."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads of the runner
+        child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     left = [step]
@@ -309,9 +313,11 @@ def killed_at(step: int, run: Any) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork to kill")
 def test_a_restore_that_is_killed_anywhere_leaves_no_node_or_a_whole_one(
-    file: Path, tmp_path: Path
+    home: Path, tmp_path: Path
 ) -> None:
+    file = create(home, tmp_path / "clear", passphrase=None, in_clear=True)
     whole = 0
     for step in range(200):
         new = tmp_path / f"new{step}"

@@ -3,6 +3,7 @@ its writing."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -188,7 +189,7 @@ async def test_a_loss_is_noted_once_wherever_its_noting_is_killed(
             def refuse(*_: object) -> None:
                 raise OSError(5, "the disk")
 
-            patch.setattr(mark_file.os, fails, refuse)
+            patch.setattr(os, fails, refuse)
             with pytest.raises((StoreInDoubt, OSError)):
                 await opened(tmp_path)
     store = await opened(tmp_path)
@@ -211,7 +212,7 @@ async def test_a_store_that_cannot_write_the_mark_is_in_doubt_and_keeps_all(
         raise OSError(5, "the disk")
 
     with monkeypatch.context() as patch:
-        patch.setattr(mark_file.os, "write", refuse)
+        patch.setattr(os, "write", refuse)
         with pytest.raises(StoreInDoubt):
             await sign(store, 1)
     await store.close()

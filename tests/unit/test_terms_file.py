@@ -365,6 +365,19 @@ def test_a_key_of_two_parties_is_refused() -> None:
     assert (fault.reason, fault.key) == ("duplicate", "host.1.keys")
 
 
+def test_where_the_file_names_one_of_my_keys_it_means_all_of_them() -> None:
+    (merchant,) = [one for one in compiled(SHOP).named if one.role & Role.MERCHANT]
+    (key,), spare = merchant.keys, SPONSOR.author
+    terms = compiled(SHOP, own=[key, spare])
+    both = tuple(sorted([key, spare]))
+    assert terms.sponsor == both
+    assert [one.keys for one in terms.named if one.role & Role.MERCHANT] == [both]
+    others = [one.keys for one in terms.named if not one.role & Role.MERCHANT]
+    assert others == [
+        one.keys for one in compiled(SHOP).named if not one.role & Role.MERCHANT
+    ]
+
+
 def test_without_a_sponsor() -> None:
     assert refused(BALLOONS, own=[]).key == "sponsor"
 
