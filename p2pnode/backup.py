@@ -340,17 +340,16 @@ def _read_header(file: Path, source: IO[bytes]) -> Header:
         header = Header(**{**fields, "authors": tuple(map(str, fields["authors"]))})
         sizes = (header.identity_bytes, header.store_bytes)
         parts = len(MAGIC) + len(line) + DIGEST + sum(sizes)
-        whole = (
+        if (
             header.line() == line
             and header.is_typed()
             and header.identity_bytes <= IDENTITY_MAX
             and file.stat().st_size == parts
-        )
+        ):
+            return header
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        whole = False
-    if not whole:
-        raise _damaged(file, "its header, or its length")
-    return header
+        pass  # as any other that is not whole
+    raise _damaged(file, "its header, or its length")
 
 
 def _check_whole(file: Path, source: IO[bytes]) -> None:
