@@ -169,6 +169,25 @@ def join(link: str, *, as_json: bool) -> None:
 
 
 @frame.command(
+    "continue",
+    _("Take part where another device of yours, or this one before a loss, joined."),
+    example="p2pnode campaign continue",
+)
+@CAMPAIGN
+def continue_(campaign: str, *, as_json: bool) -> None:
+    """Go on under a new key of the same person; a node does so itself after a loss."""
+    answer = client.call("POST", client.campaign(campaign, "continue"))
+    if as_json:
+        output.as_json(answer)
+        return
+    output.say(
+        _("You go on in {title} under a new key, as the same person.").format(**answer),
+        _("Your key there: {key}").format(key=answer["author"]),
+        _("It counts once witnesses have seen it: p2pnode campaign evidence"),
+    )
+
+
+@frame.command(
     "follow",
     _("Follow a campaign without joining: as a witness, a shop, or a sceptic."),
     example="p2pnode campaign follow p2pc1...",
@@ -230,6 +249,7 @@ for _verb in (
     list_,
     show,
     join,
+    continue_,
     follow,
     invite,
     campaign_proofs.evidence,

@@ -67,12 +67,13 @@ def _filled(text: str) -> str:
     from p2pnode.system import SystemClock
     from protocols.text import author_text
 
-    key = identity.public_author(identity.load_unsealed(home.folder()))
-    if key is None:
+    data = home.folder()
+    keys = identity.public_authors(data, identity.load_unsealed(data))
+    if not keys:
         raise _no_author()
     now = SystemClock().now_ms() // 60_000 * MINUTE_S
     return (
-        text.replace("{me}", author_text(key))
+        text.replace("{me}", author_text(keys[0]))
         .replace("{opens}", _rfc3339(now))
         .replace("{first}", _rfc3339(now + 4 * MINUTE_S))
         .replace("{redeem}", _rfc3339(now + 90 * 86_400))
@@ -248,7 +249,7 @@ def _compile(file: str, nonce: bytes) -> Terms:
     from p2pnode.terms_file import compile_terms
 
     me = identity.load_unsealed(home.folder())
-    key = identity.public_author(me)
+    mine = identity.public_authors(home.folder(), me)
     folder = Path(file).parent
     with spoken():
         try:
@@ -268,7 +269,7 @@ def _compile(file: str, nonce: bytes) -> Terms:
             network=me.network_id,
             nonce=nonce,
             read_file=lambda name: _beginning(folder / name, tag_file.FILE_MAX),
-            sponsor=() if key is None else (key,),
+            own=mine,
             file=file,
         )
 

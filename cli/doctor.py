@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import click
 
-from cli import client, frame, home, output
+from cli import client, frame, home, losses, output
 from cli.i18n import _
 from p2pnode.failures import REFUSED, Failure
 
@@ -151,6 +151,36 @@ def _disk(data: Path) -> Iterator[Finding]:
     )
 
 
+def _mark(data: Path) -> Iterator[Finding]:
+    """Whether the folder is where its node signed, before the node looks itself."""
+    from p2pnode.high_water import RESTORED
+    from p2pnode.store.mark_file import NAME, MarkFile
+
+    if not (data / NAME).exists():
+        return  # a node of an older version makes it when it starts
+    try:
+        found = MarkFile(data / NAME).read()
+    except OSError:
+        found = None
+    if found is None or found.mark is None:
+        why = _("The file 'mark' is damaged.")
+    elif found.mark.store == RESTORED:
+        why = _("A backup was restored here.")
+    elif found.moved is not None:
+        why = _("The data folder is a copy, or came from another machine.")
+    else:
+        return
+    yield Finding(
+        check="mark",
+        level="warn",
+        text=why,
+        cure=_(
+            "The node will not continue its feeds: residents go on under new keys,"
+            " shops with their next key."
+        ),
+    )
+
+
 def _daemon(data: Path) -> Iterator[Finding]:
     try:
         facts = client.call("GET", "/status", data=data)
@@ -160,6 +190,8 @@ def _daemon(data: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding(check="node", level="ok", text=_("The node is running."))
+        for one in losses.remarks(facts):
+            yield Finding(check="losses", level=one.level, text=one.text, cure=one.cure)
         if facts.get("campaigns") and not facts.get("neighbours"):
             yield Finding(
                 check="neighbours",
@@ -178,5 +210,6 @@ CHECKS: Final[tuple[Callable[[Path], Iterator[Finding]], ...]] = (
     _folder,
     _clock,
     _disk,
+    _mark,
     _daemon,
 )

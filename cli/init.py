@@ -32,8 +32,21 @@ from cli.i18n import _
     type=click.Path(exists=True, dir_okay=False),
     help=_("Seal the keys with the passphrase in this file."),
 )
+@click.option(
+    "--spare-keys",
+    type=click.IntRange(0, 3),
+    default=1,
+    show_default=True,
+    help=_("Further author keys of a merchant or device; after a loss one takes over."),
+)
 def command(
-    role: str, name: str, network: str, passphrase_file: str | None, *, as_json: bool
+    role: str,
+    name: str,
+    network: str,
+    passphrase_file: str | None,
+    spare_keys: int,
+    *,
+    as_json: bool,
 ) -> None:
     """Create keys once; a folder that has some is refused."""
     from p2pnode import identity
@@ -42,15 +55,28 @@ def command(
     data = home.folder()
     passphrase = identity.read_passphrase(passphrase_file)
     made = identity.create(
-        data, role=role, name=name, passphrase=passphrase, network=network
+        data,
+        role=role,
+        name=name,
+        passphrase=passphrase,
+        network=network,
+        spares=spare_keys,
     )
-    key = identity.public_author(made)
-    author = None if key is None else author_text(key)
+    keys = [author_text(key.author) for key in made.author_keys]
+    author = keys[0] if keys else None
     if as_json:
-        facts = {"home": str(data), "role": role, "name": name, "author": author}
+        facts = {
+            "home": str(data),
+            "role": role,
+            "name": name,
+            "author": author,
+            "keys": keys,
+        }
         output.document("init", facts)
         return
     output.say(_("Created a {role} in {folder}.").format(role=role, folder=data))
     if author:
         output.say(_("Its author key, for terms: {author}").format(author=author))
+    for spare in keys[1:]:
+        output.say(_("A spare key, for the same terms: {key}").format(key=spare))
     output.say(_("Start it with: p2pnode run"))

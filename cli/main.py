@@ -46,6 +46,7 @@ def _commands() -> dict[str, str]:
         "run": _("Run the node until it is stopped."),
         "status": _("Show what the node is doing."),
         "doctor": _("Find out what keeps the node from running well."),
+        "key": _("List, add and change the public author keys of a shop."),
         "peer": _("Add, list, ping and block neighbours."),
         "tag": _("Make, print and show data tags."),
         "scan": _("Scan tags from text or pictures."),

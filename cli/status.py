@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli import accounts, client, frame, output
+from cli import accounts, client, frame, losses, output
 from cli.i18n import _
 from cli.words import word
 
@@ -19,10 +19,15 @@ def command(*, as_json: bool) -> None:
         facts["time_ms"] = accounts.moment(facts["time_ms"])
     if facts.get("role"):
         facts["role"] = word(facts["role"])
+    told = list(losses.remarks(facts))
+    hidden = ("format", "losses", "troubles")
+    if len(facts.get("keys") or ()) < 2:
+        facts.pop("keys", None)  # the author, told already
+    facts["keys_given_up"] = facts.get("keys_given_up") or None
     lines = [
         (titles.get(name, name.replace("_", " ")), value)
         for name, value in facts.items()
-        if name != "format" and value not in (None, "", [], {})
+        if name not in hidden and value not in (None, "", [], {})
     ]
     edge = max((output.width(title) for title, _value in lines), default=0)
     for title, value in lines:
@@ -30,6 +35,11 @@ def command(*, as_json: bool) -> None:
         first, *others = _texts(value)
         output.say(title + space + first)
         output.say(*(" " * (edge + 2) + text for text in others))
+    for one in told:
+        colour = "red" if one.level == "bad" else "yellow"
+        output.say("", one.text, colour=colour)
+        if one.cure:
+            output.say(_("What to do: {text}").format(text=one.cure))
 
 
 def _texts(value: object) -> list[str]:
@@ -62,4 +72,6 @@ def _titles() -> dict[str, str]:
         "time_ms": _("clock"),
         "forks": _("forks"),
         "version": _("version"),
+        "keys": _("author keys"),
+        "keys_given_up": _("keys given up"),
     }

@@ -145,7 +145,7 @@ class Supervisor:
             network=self._me.network_id,
             nonce=os.urandom(16),
             read_file=lambda _name: tag_file.dump(tags),
-            sponsor=(key.author,),
+            own=(key.author,),
             file="swarm.toml",
         )
         body = campaign_terms.publication(terms, [tags])

@@ -17,6 +17,7 @@ import trio
 
 from p2pnode import identity as identities
 from p2pnode.api import app, folder, server
+from p2pnode.api.folder import STORE_FILE
 from p2pnode.api.routes import routes
 from p2pnode.executor import ThreadExecutor
 from p2pnode.failures import Failure
@@ -24,12 +25,13 @@ from p2pnode.keeper import Keeper
 from p2pnode.net.host import CannotListen, Libp2pNetwork, is_free
 from p2pnode.node import Node
 from p2pnode.ports import Store
+from p2pnode.store import mark_file
+from p2pnode.store.mark_file import MarkFile
 from p2pnode.store.sqlite import open_store
 from p2pnode.store_failures import store_failure
 from p2pnode.system import SystemClock, SystemRng
 from p2pnode.verifier import SharingVerifier
 
-STORE_FILE: Final = "records.sqlite"
 PORTS_FILE: Final = "run/ports"
 """The ports of the last start."""
 
@@ -143,7 +145,9 @@ async def _main(
         )
         return node
 
-    keeper = Keeper(functools.partial(open_store, home / STORE_FILE), build)
+    mark = MarkFile(home / mark_file.NAME, due=identity.marked)
+    opening = functools.partial(open_store, home / STORE_FILE, mark=mark)
+    keeper = Keeper(opening, build)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope, keeper)
         nursery.start_soon(verifier.run)

@@ -1,7 +1,8 @@
 """This node's keys, in one file that only its owner can read.
 
 The transport key is the node's libp2p identity; it can be replaced. A merchant
-or device has a public author key that campaigns' terms name. Everybody has a
+or device has a public author key that campaigns' terms name, and up to three
+more: after a loss the next takes over. Everybody has a
 root seed, from which one author key per campaign and device is derived, so
 that acts in two campaigns are not linked by their keys.
 """
@@ -21,6 +22,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from p2pnode.failures import BAD_REQUEST, Failure
+from p2pnode.high_water import NO_KEY, RESTORED, Mark
+from p2pnode.store.mark_file import NAME, MarkFile
 from protocols.codec import check_text
 from protocols.errors import ProtocolError
 from protocols.keys import (
@@ -32,7 +35,7 @@ from protocols.keys import (
     network_id,
     person_seed,
 )
-from protocols.limits import NAME_MAX
+from protocols.limits import KEYS_MAX, NAME_MAX
 
 FORMAT: Final = "p2pnode.identity/1"
 FILE: Final = "identity.json"
@@ -61,6 +64,16 @@ class Identity:
     """The public author key of a merchant or device."""
     root_seed: bytes
     """32 bytes: the origin of all keys as a participant."""
+    spare_keys: tuple[SigningKey, ...] = ()
+    """Further author keys, in the order in which they take over."""
+    marked: bool = False
+    """It was made together with a mark: without one, something was lost."""
+
+    @property
+    def author_keys(self) -> tuple[SigningKey, ...]:
+        """All author keys, the first first."""
+        first = () if self.author_key is None else (self.author_key,)
+        return (*first, *self.spare_keys)
 
     @property
     def network_id(self) -> NetworkId:
@@ -79,6 +92,7 @@ def create(
     name: str,
     passphrase: str | None = None,
     network: str = "main",
+    spares: int = 1,
 ) -> Identity:
     """Make keys for a new node in `home`, which must not have any.
 
@@ -89,6 +103,7 @@ def create(
         passphrase: seals the seeds (Argon2id, ChaCha20-Poly1305); None: the
             file mode alone protects them.
         network: the network's name.
+        spares: further author keys of a merchant or device, at most 3.
 
     Raises:
         Failure: `already-initialised`, `bad-name`, `not-a-folder`, or
@@ -99,18 +114,85 @@ def create(
     seeds = {"transport": secrets.token_hex(32), "root": secrets.token_hex(32)}
     if role != "resident":
         seeds["author"] = secrets.token_hex(32)
+        for number in range(1, min(spares, KEYS_MAX - 1) + 1):
+            seeds[_spare(number)] = secrets.token_hex(32)
     document: dict[str, object] = {
         "format": FORMAT,
         "role": role,
         "name": name,
         "network": network,
+        "marked": True,
     }
-    if passphrase is None:
-        document["seeds"] = seeds
-    else:
-        document["sealed"] = _seal(seeds, passphrase)
-    _write_once(home, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    _write_once(home, _text(document, seeds, passphrase))
     return _identity(document, seeds)
+
+
+def add_key(home: Path, passphrase: str | None = None) -> Identity:
+    """Give the node in `home` one author key more; it stops first, or starts anew.
+
+    Args:
+        home: the data folder.
+        passphrase: opens and seals the keys, where they are sealed.
+
+    Raises:
+        Failure: those of `load`; `no-author-key`, `too-many-keys`.
+    """
+    identity = load(home, passphrase)
+    if identity.author_key is None:
+        raise Failure(
+            "no-author-key",
+            "This node is a resident's: it has no public author key.",
+            "A node of a merchant, sponsor or charity.",
+            "A resident needs none: after a loss it continues by itself.",
+        )
+    if len(identity.author_keys) == KEYS_MAX:
+        raise Failure(
+            "too-many-keys",
+            "This node has {most} author keys already.",
+            "No more than terms can name for one party.",
+            "For keys that are all new, make another node: p2pnode init",
+            most=KEYS_MAX,
+        )
+    document = json.loads((home / FILE).read_text("utf-8"))
+    sealed = document.pop("sealed", None)
+    seeds = document.pop("seeds", None) or _open(sealed, passphrase)
+    seeds[_spare(len(identity.author_keys))] = secrets.token_hex(32)
+    text = _text(document, seeds, None if sealed is None else passphrase)
+    _write_over(home / FILE, text)
+    return _identity(document, seeds)
+
+
+def _spare(number: int) -> str:
+    """The name of a further author key's seed, counted from 1."""
+    return f"author{number + 1}"
+
+
+def _text(
+    document: Mapping[str, object], seeds: Mapping[str, str], passphrase: str | None
+) -> str:
+    """The identity file; with a passphrase the seeds are sealed."""
+    keys = (
+        {"seeds": seeds} if passphrase is None else {"sealed": _seal(seeds, passphrase)}
+    )
+    return json.dumps({**document, **keys}, indent=1, ensure_ascii=False) + "\n"
+
+
+def seal(text: str, passphrase: str) -> str:
+    """The text of an identity file with its seeds sealed; sealed ones stay as they are.
+
+    Raises:
+        ValueError, KeyError: it is not an identity file.
+    """
+    document = json.loads(text)
+    if "sealed" in document:
+        return text
+    seeds = document.pop("seeds")
+    return _text(document, seeds, passphrase)
+
+
+def is_sealed(text: str) -> bool:
+    """Whether the seeds in the text of an identity file are sealed."""
+    return "sealed" in json.loads(text)
 
 
 def load(home: Path, passphrase: str | None = None) -> Identity:
@@ -161,6 +243,12 @@ def _identity(document: Mapping[str, object], seeds: Mapping[str, str]) -> Ident
         transport_seed=bytes.fromhex(seeds["transport"]),
         author_key=key,
         root_seed=bytes.fromhex(seeds["root"]),
+        spare_keys=tuple(
+            SigningKey(Seed(bytes.fromhex(seeds[name])))
+            for number in range(1, KEYS_MAX)
+            if (name := _spare(number)) in seeds
+        ),
+        marked=document.get("marked") is True,
     )
     if len(found.transport_seed) != 32 or len(found.root_seed) != 32:
         raise ValueError("a seed has 32 bytes")
@@ -174,6 +262,8 @@ def _write_once(home: Path, text: str) -> None:
         raise _no_folder(home)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            _write_mark(home)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -200,6 +290,27 @@ def _write_once(home: Path, text: str) -> None:
             home=home,
             why=error.strerror,
         ) from None
+
+
+def _write_mark(home: Path) -> None:
+    """The mark of a node that has signed nothing: from now on it may not be absent."""
+    mark = MarkFile(home / NAME)
+    try:
+        mark.write(Mark(), sync=True)
+    finally:
+        mark.close()
+
+
+def _write_over(path: Path, text: str) -> None:
+    """Replace the file by a new one, whole or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 def _check_name(text: str) -> None:
@@ -307,5 +418,16 @@ def read_passphrase(file: str | None) -> str | None:
 
 
 def public_author(identity: Identity) -> AuthorKey | None:
-    """The key that terms can name, if this node has one."""
+    """The first key that terms can name, if this node has one."""
     return None if identity.author_key is None else identity.author_key.author
+
+
+def public_authors(home: Path, identity: Identity) -> tuple[AuthorKey, ...]:
+    """The keys that new terms should name: those that were not given up.
+
+    Nor will be, when the node starts: see `high_water.compare`.
+    """
+    beside = MarkFile(home / NAME, due=identity.marked).read()
+    mark = beside.mark or Mark(used=NO_KEY if beside.due else 1)
+    due = mark.store == RESTORED or beside.moved is not None
+    return tuple(key.author for key in identity.author_keys[mark.used - 1 + due :])

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from p2pnode.identity import public_author
 from p2pnode.services.acts import Acts
 from p2pnode.services.branches import Branches
 from p2pnode.services.closing import Books
@@ -21,6 +20,7 @@ from p2pnode.services.gauge import Gauge
 from p2pnode.services.library import Library
 from p2pnode.services.neighbours import Neighbours
 from p2pnode.services.peers import PEERS_MAX
+from p2pnode.services.succession import Succession
 from p2pnode.services.till import Till
 from p2pnode.services.witness import Witness
 from protocols.keys import Seed, SigningKey
@@ -68,6 +68,7 @@ class Node:
         self.branches = Branches(self.library, self.feeds)
         self.erasing = Erasing(self.library, self.feeds, self.books)
         self.witness = Witness(self.library, self.feeds, self.books, clock, rng)
+        self.succession = Succession(self.library, self.feeds, store, clock, rng)
         self.acts = Acts(
             library=self.library,
             feeds=self.feeds,
@@ -75,6 +76,7 @@ class Node:
             rng=rng,
             addresses=self.reachable,
             remember=self.neighbours.invited,
+            join_again=self.succession.join_again,
         )
         self.till = Till(
             library=self.library,
@@ -97,12 +99,14 @@ class Node:
         await self.feeds.open()
         await self.library.open()
         await self.till.open()
+        await self.succession.open()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.neighbours.run)
             nursery.start_soon(self.witness.run)
             nursery.start_soon(self.branches.run)
             nursery.start_soon(self.erasing.run)
             nursery.start_soon(self.till.run)
+            nursery.start_soon(self.succession.run)
             task_status.started()
             await self.store.doubted()
             await self.neighbours.leave()
@@ -146,7 +150,7 @@ class Node:
 
     async def status(self) -> dict[str, Any]:
         """`p2pnode.status/1`: the node in short."""
-        author = public_author(self.identity)
+        key = self.library.author_key
         peers = self.neighbours.listing()
         counts = await self.store.counts()
         return {
@@ -155,11 +159,12 @@ class Node:
             "role": self.identity.role,
             "network": self.identity.network,
             "peer_id": self.network.peer_id,
-            "author": None if author is None else author_text(author),
+            "author": None if key is None else author_text(key.author),
             "addresses": list(self.network.addresses),
             "neighbours": sum(bool(peer.get("connected")) for peer in peers),
             "campaigns": len(self.library.entries),
             **counts,
             "forks": sum(len(self.feeds.forks(s)) for s in self.feeds.followed),
             "time_ms": self.clock.now_ms(),
+            **self.succession.document(),
         }

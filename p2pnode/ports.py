@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import trio
 
     from protocols.feed import ForkProof, Head
@@ -235,6 +237,14 @@ class Store(Protocol):
 
     async def counts(self) -> dict[str, int]:
         """For status: `records`, `feeds` and `bytes` held, branches included."""
+
+    async def backup(self, path: Path) -> None:
+        """Copy everything, as it is at one moment, to a new file; others go on.
+
+        Raises:
+            FileExistsError: there is something at `path`.
+            StoreFull: no room for the copy; nothing is left at `path`.
+        """
 
     async def doubted(self) -> None:
         """Return once a commit's outcome is unknown: it must be opened again."""

@@ -46,8 +46,8 @@ def store_failure(error: BaseException) -> Failure | None:
                 "store-damaged",
                 "The store cannot be read: {error}.",
                 "The file as this node wrote it.",
-                "Keep a copy of the folder and check the disk. Do not use these keys"
-                " with an empty store: they would sign the same places twice.",
+                "Keep a copy of the folder and check the disk. Then restore a backup,"
+                " or move records.sqlite away: the node goes on under other keys.",
                 error=error,
             )
         case StoreTooNew():

@@ -105,7 +105,7 @@ def compile_terms(
     network: NetworkId,
     nonce: bytes,
     read_file: Callable[[str], bytes],
-    sponsor: Sequence[AuthorKey] = (),
+    own: Sequence[AuthorKey] = (),
     file: str = "campaign.toml",
 ) -> Terms:
     """Compile a terms file.
@@ -116,14 +116,17 @@ def compile_terms(
         nonce: 16 random bytes; the same file twice is two campaigns.
         read_file: returns the bytes of a file named in the terms, or raises
             OSError.
-        sponsor: the sponsor's keys, if the file does not name them.
+        own: the keys of the node that compiles it, the one at work first. They
+            are the sponsor's if the file names none; and wherever it names one of
+            them, as sponsor or party, it means all: after a loss the next takes
+            over.
         file: what messages call the file.
 
     Raises:
         FileFault: with file, line, key and cure.
     """
     root = open_toml(text, file, KEYS)
-    keys = _sponsor(root, sponsor)
+    keys = _sponsor(root, own)
     witnesses, seen_interval_ms = _witnesses(root)
     limits, day_offset_min = _limits(root)
     stages = read_stages(root.tables("stage", STAGE_KEYS, most=STAGES_MAX))
@@ -140,7 +143,7 @@ def compile_terms(
         seen_interval_ms=seen_interval_ms,
         redeem_until=root.time("redeem_until"),
         residue=_residue(root, keys),
-        named=_named(root),
+        named=_named(root, own),
         groups=groups,
         stages=stages,
         conditions=read_conditions(
@@ -190,7 +193,15 @@ def _sponsor(root: Table, given: Sequence[AuthorKey]) -> tuple[AuthorKey, ...]:
     """The sponsor's keys: those of the file, else those given."""
     if "sponsor" not in root and given:
         return tuple(sorted(given))
-    return tuple(sorted(root.authors("sponsor", most=KEYS_MAX)))
+    return _with_own(root.authors("sponsor", most=KEYS_MAX), given)
+
+
+def _with_own(
+    keys: Sequence[AuthorKey], own: Sequence[AuthorKey]
+) -> tuple[AuthorKey, ...]:
+    """Keys of one party, with all of this node's if one of them is among them."""
+    spares = [key for key in own if key not in keys] if set(own) & set(keys) else []
+    return tuple(sorted([*keys, *spares][:KEYS_MAX]))
 
 
 def _witnesses(root: Table) -> tuple[tuple[Witness, ...], int]:
@@ -236,12 +247,12 @@ def _residue(root: Table, sponsor: Sequence[AuthorKey]) -> Residue:
     return Residue(key=table.author("key"), name=table.text("name"))
 
 
-def _named(root: Table) -> tuple[Party, ...]:
+def _named(root: Table, own: Sequence[AuthorKey]) -> tuple[Party, ...]:
     """Merchants, hosts and devices; the same keys under two heads are one party."""
     parties: dict[tuple[AuthorKey, ...], Party] = {}
     for name, role in ROLES.items():
         for table in root.tables(name, PARTY_KEYS, most=NAMED_MAX):
-            party = _party(table, role)
+            party = _party(table, role, own)
             before = parties.get(party.keys)
             taken = {key for keys in parties for key in keys} & set(party.keys)
             if before is None and taken:
@@ -250,11 +261,11 @@ def _named(root: Table) -> tuple[Party, ...]:
     return tuple(parties[keys] for keys in sorted(parties))
 
 
-def _party(table: Table, role: Role) -> Party:
+def _party(table: Table, role: Role, own: Sequence[AuthorKey]) -> Party:
     """One party; a merchant without caps would be a trap, so it names them."""
     default = None if role == Role.MERCHANT else 0
     return Party(
-        keys=tuple(sorted(table.authors("keys", most=KEYS_MAX))),
+        keys=_with_own(table.authors("keys", most=KEYS_MAX), own),
         role=int(role),
         name=table.text("name"),
         amount_max=table.whole("amount_max", default),

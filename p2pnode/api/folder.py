@@ -12,6 +12,9 @@ from typing import Final
 
 from p2pnode.failures import Failure
 
+STORE_FILE: Final = "records.sqlite"
+"""The name of the store in the folder."""
+
 API_FORMAT: Final = "p2pnode.api/1"
 
 TRIES: Final = 20

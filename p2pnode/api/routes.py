@@ -11,12 +11,14 @@
 | `GET /campaigns/{id}`, `.../verify`, `.../explain` | look |
 | `GET /campaigns/{id}/evidence`, `.../bundle` | prove |
 | `POST /campaigns/{id}/invite`, `.../close`, `.../claim`, `.../erase` | act |
+| `POST /campaigns/{id}/continue` | go on under a further key |
 | `POST /campaigns/{id}/card`, `.../attest`, `.../outcome`, `.../reverse` | vouch |
 | `POST /scan` | sign what was scanned |
 | `GET /rewards` | what closes pay me |
 | `POST /campaigns/{id}/redeem` | spend a line of mine at a shop |
 | `POST /till/accept`, `/till/owe`, `/till/auto`, `/till/paid` | a shop's till |
 | `GET /books` | what is accepted, owed and paid |
+| `POST /keys/next`, `/backup` | give up an author key; copy the store |
 
 `{id}` is a campaign id, or as much of it as makes it the only one, or `-`
 where the node follows only one campaign.
@@ -26,6 +28,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -112,6 +115,9 @@ def routes(node: Callable[[], Node]) -> list[Route]:
         ("POST", "/till/auto", doors.auto),
         ("POST", "/till/paid", doors.paid),
         ("GET", "/books", doors.ledger),
+        ("POST", "/campaigns/{id}/continue", doors.continue_),
+        ("POST", "/keys/next", doors.next_key),
+        ("POST", "/backup", doors.backup),
     ]
     return [Route(path, handler, methods=[method]) for method, path, handler in table]
 
@@ -234,7 +240,8 @@ class Doors:
         named = request.query_params.get("person", "")
         person: AuthorKey | None = None
         if named == "me":
-            person = self._node.library.require_key(view).author
+            known = self._node.library.known_as(view)
+            person = known or self._node.library.require_key(view).author
         elif named:
             person = read_author(named)
         verified = await self._node.books.verified(view)
@@ -246,11 +253,10 @@ class Doors:
     async def evidence(self, request: Request) -> Response:
         """My records of a campaign, and how many witnesses have seen each."""
         view = await self._view(request)
-        key = self._node.library.require_key(view)
-        erasures = self._node.feeds.erasures
+        mine, erasures = self._mine(view), self._node.feeds.erasures
         return await self._node.books.read(
             view,
-            lambda still: JSONResponse(documents.evidence(still, key.author, erasures)),
+            lambda still: JSONResponse(documents.evidence(still, mine, erasures)),
         )
 
     async def bundle(self, request: Request) -> Response:
@@ -364,6 +370,39 @@ class Doors:
         )
         return JSONResponse(documents.scanned(result))
 
+    async def continue_(self, request: Request) -> Response:
+        """Go on in a campaign under a further key of the same person."""
+        named = request.path_params["id"]
+        entry = self._node.library.find("" if named == "-" else named)
+        record = await self._node.succession.proceed(entry.campaign)
+        return JSONResponse(
+            {
+                "format": "p2pnode.continued/1",
+                "campaign": campaign_text(entry.campaign),
+                "title": entry.title,
+                "author": author_text(record.author),
+                "record": record.id.hex(),
+            }
+        )
+
+    async def next_key(self, _request: Request) -> Response:
+        """Give up the author key at work for the next."""
+        keys = await self._node.succession.next_key()
+        return JSONResponse(
+            {"format": "p2pnode.keys/1", "keys": [author_text(key) for key in keys]}
+        )
+
+    async def backup(self, request: Request) -> Response:
+        """Copy the store, as it is at one moment, to a new file."""
+        path = Path(_text(await json_body(request), "file"))
+        if not path.is_absolute():
+            raise _bad_field("file", "an absolute path")
+        try:
+            await self._node.store.backup(path)
+        except FileExistsError:
+            raise _bad_field("file", "a name that is free") from None
+        return JSONResponse({"format": "p2pnode.copied/1", "file": str(path)})
+
     async def rewards(self, _request: Request) -> Response:
         """All my lines."""
         lines = [documents.line(one) for one in await self._node.books.lines()]
@@ -440,10 +479,9 @@ class Doors:
 
     async def _campaign(self, view: View) -> documents.Document:
         verified = await self._node.books.verified(view)
-        me = self._node.library.my_key(view)
-        author = me.author if me else None
+        me = self._me(view)
         return await self._node.books.read(
-            view, lambda still: documents.campaign(still, verified, author)
+            view, lambda still: documents.campaign(still, verified, me)
         )
 
     async def _verification(self, view: View) -> Response:
@@ -451,6 +489,19 @@ class Doors:
         return await self._node.books.read(
             view, lambda still: JSONResponse(documents.verification(still, verified))
         )
+
+    def _me(self, view: View) -> AuthorKey | None:
+        """The key I act with, or acted with before it was given up."""
+        return next(iter(self._node.library.my_keys(view)), None)
+
+    def _mine(self, view: View) -> Sequence[AuthorKey]:
+        """All my keys in a campaign.
+
+        Raises:
+            Failure: `not-joined`.
+        """
+        mine = self._node.library.my_keys(view)
+        return mine or (self._node.library.require_key(view).author,)
 
 
 def _signed(name: str, view: View, record: RecordId) -> Response:

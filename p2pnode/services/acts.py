@@ -32,6 +32,7 @@ from protocols.invite_link import ADDRESSES_MAX, InviteLink
 from protocols.join import (
     Card,
     Invite,
+    Join,
     check_join,
     make_join,
     sign_card,
@@ -49,7 +50,7 @@ from protocols.terms import Act, Terms, campaign_id, check_terms
 if TYPE_CHECKING:
     from p2pnode.ports import Clock, Rng
     from p2pnode.services.feeds import Feeds
-    from p2pnode.services.library import Library, View
+    from p2pnode.services.library import Entry, Library, View
     from protocols.record import Record
 
 TERMS_PATIENCE_S = 20
@@ -88,6 +89,8 @@ class Acts:
     """Where this node and its neighbours can be reached, best first."""
     remember: Callable[[str], Awaitable[None]]
     """Take note of a peer's address and dial it."""
+    join_again: Callable[[Entry, Join], Awaitable[Record]] | None = None
+    """Join where these keys may have joined before; see `Succession`."""
 
     async def publish(
         self, terms: Terms, groups: Sequence[tuple[str, Sequence[TagRow]]]
@@ -100,8 +103,8 @@ class Acts:
         """
         check_terms(terms)
         identity = self.library.identity
-        key = identity.author_key
-        if key is None or key.author not in terms.sponsor:
+        key = self.library.key_among(terms.sponsor)
+        if key is None:
             raise Failure(
                 "not-the-sponsor",
                 "The terms do not name this node's author key as sponsor.",
@@ -203,13 +206,17 @@ class Acts:
                 cure="Ask for a new link.",
             )
         key = identity.person_key(campaign, 0)
-        if self.feeds.head(campaign, key.author) is not None:
+        if self._has_joined(campaign, key.author):
             raise Failure(
                 "already-joined",
                 "This node has joined that campaign already.",
-                cure="See p2pnode campaign list.",
+                cure="See p2pnode campaign list. If another device of yours joined:"
+                " p2pnode campaign continue",
             )
-        await self.library.follow(campaign, link.title, person_index=0)
+        again = self.join_again if self.library.lost else None
+        entry = await self.library.follow(
+            campaign, link.title, person_index=None if again else 0
+        )
         await self._remember_all(link.addresses)
         claim = make_join(
             link.invite, link.signature, link.secret, key.author, self._salt()
@@ -217,7 +224,18 @@ class Acts:
         if link.invite.uses == 0:
             claim = replace(claim, salt=await self._work(campaign, key.author))
         check_join(claim, key.author, link.invite.network, campaign, 0)
+        if again is not None:
+            return await again(entry, claim)
         return await self.feeds.publish(key, campaign, Kind.JOIN, claim)
+
+    def _has_joined(self, campaign: Scope, root: AuthorKey) -> bool:
+        """Whether this person acts in a campaign, here or by what is known here."""
+        acts = [entry for entry in self.library.entries if entry.campaign == campaign]
+        index = acts[0].person_index if acts else None
+        if not index:
+            return self.feeds.head(campaign, root) is not None
+        key = self.library.identity.person_key(campaign, index).author
+        return not self.feeds.is_stopped(campaign, key)
 
     async def _work(self, campaign: Scope, joiner: AuthorKey) -> bytes:
         """A join salt that is worth the work the terms ask for."""
@@ -495,4 +513,9 @@ def _has_ended(view: View) -> bool:
 
 
 def _hosts(view: View, key: AuthorKey) -> bool:
-    return any(entry.host == key for claim in _tags_of(view) for entry, _ in claim.tags)
+    """Whether a tag hangs with the party of `key`."""
+    party = view.terms.party(key)
+    mine = (key,) if party is None else party.keys
+    return any(
+        entry.host in mine for claim in _tags_of(view) for entry, _ in claim.tags
+    )

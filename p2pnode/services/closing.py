@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -14,10 +15,11 @@ import trio
 from p2pnode.executor import OwnExecutor
 from p2pnode.failures import NOT_FOUND, Failure
 from p2pnode.services.collector import collector_paused
-from p2pnode.services.feeds import Draft
-from protocols.claims import Close, Kind, Part
+from p2pnode.services.feeds import Draft, KeyRetired
+from protocols.claims import Close, Enter, Kind, Part
 from protocols.errors import ProtocolError
-from protocols.keys import AuthorKey, RecordId, Scope, SigningKey
+from protocols.evidence import receipts
+from protocols.keys import AuthorKey, RecordId, Scope, SigningKey, witness_scope
 from protocols.settlement.close import Closing, close_claim, parts
 from protocols.settlement.cut import Declared, Incomplete
 from protocols.settlement.settle import Settlement
@@ -172,17 +174,74 @@ class Books:
 
         Raises:
             Failure: `not-the-sponsor`, `already-closed`, `waits-for-finals`,
-                `incomplete`, `no-such-round`, `campaign-ended`.
+                `incomplete`, `no-such-round`, `campaign-ended`, `key-retired`;
+                `successor-not-seen`, `sponsor-records-missing` for a key that
+                took over.
         """
-        key = self._library.identity.author_key
-        if key is None or key.author not in view.terms.sponsor:
+        key = self._library.key_among(view.terms.sponsor)
+        mine = self._library.my_keys(view)
+        if key is None and any(one in view.terms.sponsor for one in mine):
+            raise KeyRetired
+        if key is None:
             raise Failure(
                 "not-the-sponsor",
                 "Only the sponsor's node can close this campaign.",
                 cure="See what the evidence says with: p2pnode campaign verify",
             )
         async with self._closing:  # two closes at once would sign one round twice
+            await self._succeed(view, key)
             return await self._close(view, key, number)
+
+    async def _succeed(self, view: View, key: SigningKey) -> None:
+        """See that a key knows what the sponsor's others have closed, if they signed.
+
+        It enters, and waits until a quorum of witnesses has seen that. They listed
+        before what they held of the sponsor's other keys: a close that was safe is
+        named by f+1 of them then, and is not signed a second time. What fewer name
+        may be made up, and stops nobody.
+        """
+        terms, evidence = view.terms, view.evidence
+        earlier = [one for one in terms.sponsor if one != key.author]
+        if not any(
+            one in self._library.retired or self._feeds.head(view.campaign, one)
+            for one in earlier
+        ):
+            return
+        if self._feeds.head(view.campaign, key.author) is None:
+            enter = Enter(salt=self._rng.token(16))
+            await self._feeds.publish(key, view.campaign, Kind.ENTER, enter)
+        scope = witness_scope(view.campaign)
+        feeds = {w.key: evidence.feed(scope, w.key) for w in terms.witnesses}
+        genesis = evidence.feed(view.campaign, key.author)[0]
+        seen_by = receipts(terms, feeds, evidence.lookup).get(genesis.id, 0)
+        if seen_by < terms.quorum:
+            raise Failure(
+                "successor-not-seen",
+                "This node's next key was seen by {have} witnesses so far. It closes"
+                " nothing until they have told what the key before it closed.",
+                "{quorum} witnesses that have seen it.",
+                "Wait until their nodes have answered, then close again.",
+                have=seen_by,
+                quorum=terms.quorum,
+            )
+        lacking = sum(
+            any(
+                author in earlier and evidence.lookup(record_id) is None
+                for record in feed
+                if record.kind == Kind.SEEN and record.claim_bytes is not None
+                for author, _, record_id in record.claim().heads
+            )
+            for feed in feeds.values()
+        )
+        if lacking > terms.faults:
+            raise Failure(
+                "sponsor-records-missing",
+                "{count} witnesses have seen records of this sponsor that are not"
+                " here.",
+                "All that the key before this one signed.",
+                "Wait for neighbours to bring them, then close again.",
+                count=lacking,
+            )
 
     async def _close(self, view: View, key: SigningKey, number: int | None) -> Record:
         try:
@@ -212,13 +271,13 @@ class Books:
         """My lines in all closes of all campaigns, oldest first."""
         found: list[Line] = []
         for view in await self._library.all_views():
-            key = self._library.my_key(view)
-            if key is not None:
-                found += await self.lines_of(view, key.author)
+            mine = self._library.my_keys(view)
+            if mine:
+                found += await self.lines_of(view, mine)
         return found
 
-    async def lines_of(self, view: View, mine: AuthorKey) -> list[Line]:
-        """The lines of a key in the closes of one campaign, oldest first."""
+    async def lines_of(self, view: View, mine: Sequence[AuthorKey]) -> list[Line]:
+        """The lines of my keys, oldest first; after a loss earlier ones stay mine."""
         reports = (await self.verified(view)).reports
         return await self.read(view, partial(_lines, reports=reports, mine=mine))
 
@@ -228,8 +287,10 @@ class Books:
         Raises:
             Failure: `nothing-to-claim`: no close that is here pays me.
         """
-        key = self._library.require_key(view)
-        lines = await self.lines_of(view, key.author)
+        mine = self._library.my_keys(view)
+        if not mine:
+            self._library.require_key(view)
+        lines = await self.lines_of(view, mine)
         if not lines:
             raise Failure(
                 "nothing-to-claim",
@@ -312,15 +373,17 @@ def _lacking(view: View, number: int, error: Incomplete) -> _Lacking:
     return _Lacking(failure, tuple(map(RecordId, error.missing)))
 
 
-def _lines(view: View, reports: Sequence[CloseReport], mine: AuthorKey) -> list[Line]:
+def _lines(
+    view: View, reports: Sequence[CloseReport], mine: Sequence[AuthorKey]
+) -> list[Line]:
     found = []
-    for report in reports:
+    for report, key in product(reports, mine):
         # A line once signed is owed, also where the close is wrong.
         try:
             declared = declared_chain(view.terms, report.close, view.evidence)[-1]
         except (Incomplete, ProtocolError):
             continue
-        voucher = make_voucher(report.close, declared.lines, mine)
+        voucher = make_voucher(report.close, declared.lines, key)
         if voucher is not None:
             found.append(
                 Line(

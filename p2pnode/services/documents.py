@@ -19,6 +19,8 @@ from protocols.terms import Act, Role, Stage
 from protocols.text import author_text, campaign_text, tag_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from p2pnode.services.acts import Scanned
     from p2pnode.services.closing import Line, Verified
     from p2pnode.services.erasures import Erasures
@@ -208,14 +210,19 @@ def statement(settlement: Settlement | None) -> Document | None:
     }
 
 
-def evidence(view: View, mine: AuthorKey, erasures: Erasures) -> Document:
-    """`p2pnode.evidence/1`: my records, who has seen them, and what is erased."""
+def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Document:
+    """`p2pnode.evidence/1`: records of my keys, who has seen them, what is erased."""
     scope = witness_scope(view.campaign)
     feeds = {w.key: view.evidence.feed(scope, w.key) for w in view.terms.witnesses}
     seen = receipts(view.terms, feeds, view.evidence.lookup)
     f = view.terms.faults
-    joins = [seen.get(join.id, 0) for join in _joins_above(view, mine)]
-    surest = min(joins, default=len(view.terms.witnesses))
+    surest = {
+        key: min(
+            (seen.get(join.id, 0) for join in _joins_above(view, key)),
+            default=len(view.terms.witnesses),
+        )
+        for key in mine
+    }
     return {
         "format": "p2pnode.evidence/1",
         "campaign": campaign_text(view.campaign),
@@ -229,10 +236,11 @@ def evidence(view: View, mine: AuthorKey, erasures: Erasures) -> Document:
                 else str(record.kind),
                 "time": record.header.time_ms,
                 "seen_by": seen.get(record.id, 0),
-                "receipt": _receipt(seen.get(record.id, 0), surest, f),
+                "receipt": _receipt(seen.get(record.id, 0), surest[key], f),
                 "erased": _erased(record, erasures),
             }
-            for record in view.evidence.feed(view.campaign, mine)
+            for key in mine
+            for record in view.evidence.feed(view.campaign, key)
         ],
     }
 

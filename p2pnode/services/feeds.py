@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from p2pnode.failures import Failure
+from p2pnode.high_water import MARK, Mark
 from p2pnode.ports import StoreDamaged, StoreInDoubt
 from p2pnode.services.erasures import ERASES, Erasures
 from p2pnode.services.feed_state import FeedState, ScopeState
@@ -68,9 +69,22 @@ class FeedStopped(Failure):
             "The feed of {author} in {scope} is stopped:"
             " a record by this key came from outside.",
             "A feed that only this node signs.",
-            "Continue with another key; this one is on two machines or restored.",
+            "End the other node that has these keys; then here: p2pnode key next",
             author=author.hex()[:16],
             scope=scope.hex()[:16],
+        )
+
+
+class KeyRetired(Failure):
+    """An author key was given up: it may have signed what this node does not know."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "key-retired",
+            "This node's key for that was given up after a loss: it may have signed"
+            " more than is known here.",
+            "A further key of this node that the terms name.",
+            "Other keys of the terms go on. For later campaigns: p2pnode key add",
         )
 
 
@@ -91,6 +105,8 @@ class Change:
     """Neighbours are to be asked for what is missing."""
     dropped: tuple[Record, ...] = ()
     """Records as they are now that erased parts of them are gone."""
+    stopped: tuple[tuple[Scope, AuthorKey], ...] = ()
+    """Own feeds that must not be continued from now on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +175,10 @@ class Feeds:
         self._verifier = verifier or OwnVerifier()
         self._lock = trio.Lock()
         self._scopes: dict[Scope, ScopeState] = {}
+        self.mark: Mark | None = None
+        """How far own keys have signed, where the store keeps count of it."""
         self._own: dict[AuthorKey, None] = {}
+        self._retired: dict[AuthorKey, None] = {}
         self._stopped: dict[tuple[Scope, AuthorKey], None] = {}
         self._last_ms: dict[tuple[Scope, AuthorKey], int] = {}
         self.erasures = Erasures()
@@ -180,6 +199,8 @@ class Feeds:
             self._scopes = {scope: await self._load(scope) for scope in scopes}
             stopped = await self._keys(STOPPED)
             self._stopped = {(Scope(k[:32]), AuthorKey(k[32:])): None for k in stopped}
+            mark = (await self.store.state(MARK)).get(MARK)
+            self.mark = None if mark is None else Mark.decode(mark)
             self._last_ms.clear()
             self.erasures = await self._load_erasures()
             self.in_doubt = False
@@ -223,9 +244,35 @@ class Feeds:
         """Say that `author` is a key of this node: nobody else may sign by it."""
         self._own[author] = None
 
+    def retire(self, author: AuthorKey) -> None:
+        """Say that an own key never signs again, in any scope."""
+        self.own(author)
+        self._retired[author] = None
+
     def is_stopped(self, scope: Scope, author: AuthorKey) -> bool:
         """Whether an own feed must not be signed any more."""
-        return (scope, author) in self._stopped or bool(self.fork(scope, author))
+        stopped = author in self._retired or (scope, author) in self._stopped
+        return stopped or bool(self.fork(scope, author))
+
+    async def stop(
+        self,
+        feeds: Iterable[tuple[Scope, AuthorKey]],
+        state: Mapping[str, bytes | None],
+        mark: Mark | None = None,
+    ) -> None:
+        """Never sign these own feeds again; `state` and `mark` become durable with it.
+
+        Raises:
+            StoreInDoubt, StoreFull: nothing was changed.
+        """
+        async with self._lock:
+            stopped = dict.fromkeys(feeds)
+            names = {STOPPED + (scope + key).hex(): b"" for scope, key in stopped}
+            marked = {} if mark is None else {MARK: mark.encode()}
+            with self._committing():
+                await self.store.append((), state={**names, **state, **marked})
+            self._stopped.update(stopped)
+            self.mark = mark or self.mark
 
     def subscribe(self, callback: Subscriber) -> None:
         """Call `callback` after each commit; it must not raise or wait."""
@@ -370,7 +417,7 @@ class Feeds:
             state: local state that is kept together with them.
 
         Raises:
-            FeedStopped: this feed must never be signed again.
+            FeedStopped, KeyRetired: this feed must never be signed again.
             ProtocolError: UNKNOWN_SCOPE, or a draft breaks a rule.
             StoreInDoubt: signing stops until the store was opened again.
             StoreFull: nothing was signed.
@@ -378,9 +425,14 @@ class Feeds:
         async with self._lock:
             self._may_sign(scope, key.author)
             records = await self._sign(key, scope, drafts)
-            state = self.erasures.note(records)
+            noted = {**(state or {}), **self.erasures.note(records)}
+            mark = self.mark
+            if mark is not None:
+                mark = replace(mark, count=mark.count + len(records))
+                noted[MARK] = mark.encode()
             with self._committing():
-                await self.store.append(records, state=state)
+                await self.store.append(records, state=noted)
+            self.mark = mark
             self._last_ms[scope, key.author] = records[-1].header.time_ms
             head = Head(records[-1].seq, records[-1].id)
             self._scopes[scope].put(key.author, FeedState(head=head))
@@ -392,6 +444,8 @@ class Feeds:
         if self.in_doubt:
             raise StoreInDoubt("open the store again before signing")
         self._followed(scope)
+        if author in self._retired:
+            raise KeyRetired
         if self.is_stopped(scope, author):
             raise FeedStopped(scope, author)
         self.own(author)
@@ -529,9 +583,8 @@ class Feeds:
         """Make durable what was accepted, then show it."""
         for error, scope in intake.damaged:
             self.note_damage(error, scope)
-        stopped = {
-            STOPPED + (scope + author).hex(): b"" for scope, author in intake.stopped
-        }
+        newly = [feed for feed in intake.stopped if feed not in self._stopped]
+        stopped = {STOPPED + (scope + author).hex(): b"" for scope, author in newly}
         leads = intake.ahead()
         noted = self.erasures.note([*intake.accepted, *leads])
         accepted = [self.erasures.kept(record) for record in intake.accepted]
@@ -551,15 +604,22 @@ class Feeds:
             room = self._rooms.get(record.scope)
             if room is not None:
                 room.took(record)
-        self._stopped.update(intake.stopped)
+        self._stopped.update(dict.fromkeys(newly))
         report = Report(
             accepted=tuple(accepted),
             refused=tuple(intake.refused),
             gaps=tuple(intake.gaps),
             forks=tuple(intake.forks),
-            stopped=tuple(intake.stopped),
+            stopped=tuple(newly),
         )
-        self._notify(Change(records=report.accepted, forks=report.forks, source=source))
+        self._notify(
+            Change(
+                records=report.accepted,
+                forks=report.forks,
+                source=source,
+                stopped=report.stopped,
+            )
+        )
         self._notify(Change(records=asked, named=True))
         return report
 
@@ -580,8 +640,11 @@ class Feeds:
         return kept
 
     def _notify(self, change: Change) -> None:
-        told = change.records or change.forks or change.followed or change.dropped
-        if told or change.asked:
+        news = (
+            *(change.records, change.forks, change.followed),
+            *(change.dropped, change.stopped),
+        )
+        if any(news) or change.asked:
             for callback in self._subscribers:
                 callback(change)
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from p2pnode.failures import NOT_FOUND, Failure
+from p2pnode.high_water import Mark
 from p2pnode.ports import StoreDamaged
 from p2pnode.services.collector import collector_paused
+from p2pnode.services.feeds import KeyRetired
 from p2pnode.services.room import Room
 from protocols.claims import Kind
-from protocols.keys import RecordId, Scope, SigningKey, witness_scope
+from protocols.keys import AuthorKey, RecordId, Scope, SigningKey, witness_scope
 from protocols.settlement.verify import Evidence, find_terms
 from protocols.terms import Terms
 from protocols.text import campaign_text
@@ -52,7 +54,18 @@ class Entry:
     title: str
     """The terms' title, or the link's until the terms are here."""
     person_index: int | None
-    """Which of my derived keys joined; None: I have not joined."""
+    """Which of my derived keys acts; None: I have not joined."""
+    past: tuple[int, ...] = ()
+    """Which of my derived keys acted before, and never do again."""
+
+    def note(self) -> dict[str, bytes]:
+        """The state that remembers it."""
+        fields = {
+            "title": self.title,
+            "person_index": self.person_index,
+            "past": self.past,
+        }
+        return {PREFIX + self.campaign.hex(): json.dumps(fields).encode()}
 
 
 class Library:
@@ -60,6 +73,8 @@ class Library:
 
     def __init__(self, identity: Identity, feeds: Feeds, store: Store) -> None:
         self.identity = identity
+        self.lost = False
+        """Something was lost here once: my keys may have signed what is not here."""
         self._feeds = feeds
         self._store = store
         self._entries: dict[Scope, Entry] = {}
@@ -79,8 +94,10 @@ class Library:
 
     async def open(self) -> None:
         """Follow again what was followed before."""
-        if self.identity.author_key is not None:
-            self._feeds.own(self.identity.author_key.author)
+        for key in self.identity.author_keys:
+            self._feeds.own(key.author)
+        for author in self.retired:
+            self._feeds.retire(author)
         for name, value in (await self._store.state(PREFIX)).items():
             campaign = Scope(bytes.fromhex(name.removeprefix(PREFIX)))
             note = json.loads(value)
@@ -89,13 +106,42 @@ class Library:
                     campaign=campaign,
                     title=str(note["title"]),
                     person_index=note["person_index"],
+                    past=tuple(note.get("past", ())),
                 )
             )
+
+    @property
+    def author_keys(self) -> tuple[SigningKey, ...]:
+        """My author keys that may still sign: the first of them does."""
+        mark = self._feeds.mark or Mark()
+        return self.identity.author_keys[mark.used - 1 :]
+
+    @property
+    def retired(self) -> tuple[AuthorKey, ...]:
+        """My author keys that were given up."""
+        keys = self.identity.author_keys
+        given_up = keys[: len(keys) - len(self.author_keys)]
+        return tuple(key.author for key in given_up)
+
+    @property
+    def author_key(self) -> SigningKey | None:
+        """The author key that signs now."""
+        return next(iter(self.author_keys), None)
+
+    def key_among(self, named: Iterable[AuthorKey]) -> SigningKey | None:
+        """The first of my author keys that may sign and is among `named`."""
+        names = frozenset(named)
+        keys = (key for key in self.author_keys if key.author in names)
+        return next(keys, None)
 
     @property
     def entries(self) -> list[Entry]:
         """All followed campaigns, by id."""
         return [self._entries[campaign] for campaign in sorted(self._entries)]
+
+    def entry(self, campaign: Scope) -> Entry:
+        """The entry of a followed campaign."""
+        return self._entries[campaign]
 
     async def follow(
         self, campaign: Scope, title: str = "", person_index: int | None = None
@@ -105,13 +151,16 @@ class Library:
         if known is not None:
             title = known.title or title
             person_index = known.person_index if person_index is None else person_index
-        entry = Entry(campaign=campaign, title=title, person_index=person_index)
+        new = Entry(campaign=campaign, title=title, person_index=person_index)
+        entry = new if known is None else replace(new, past=known.past)
         if entry != known:
-            note = json.dumps({"title": title, "person_index": person_index})
-            key = PREFIX + campaign.hex()
-            await self._store.append((), state={key: note.encode()})
+            await self._store.append((), state=entry.note())
             await self._remember(entry)
         return entry
+
+    async def adopt(self, entry: Entry) -> None:
+        """Take over an entry whose note was stored with other things."""
+        await self._remember(entry)
 
     async def _remember(self, entry: Entry) -> None:
         campaign = entry.campaign
@@ -184,6 +233,10 @@ class Library:
             "p2pnode campaign list shows the ids; give one: p2pnode campaign show ID",
             count=len(found),
         )
+
+    def cached(self, campaign: Scope) -> View | None:
+        """What is held of a campaign, if somebody asked for it before."""
+        return self._views.get(campaign)
 
     async def view(self, campaign: Scope) -> View:
         """What is held of a campaign.
@@ -271,22 +324,48 @@ class Library:
         return views
 
     def my_key(self, view: View) -> SigningKey | None:
-        """The key I act with: the one the terms name, else the one I joined by."""
-        own = self.identity.author_key
-        if own is not None and view.terms.names(own.author):
-            return own
+        """The key I act with: the first the terms name, else the one I joined by."""
+        for key in self.author_keys:
+            if view.terms.names(key.author):
+                return key
         entry = self._entries[view.campaign]
         if entry.person_index is None:
             return None
         return self.identity.person_key(view.campaign, entry.person_index)
 
+    def my_keys(self, view: View) -> tuple[AuthorKey, ...]:
+        """All keys that are or were mine in a campaign, the one I act with first."""
+        acting, entry = self.my_key(view), self._entries[view.campaign]
+        keys = [] if acting is None else [acting]
+        keys += [
+            key for key in self.identity.author_keys if view.terms.names(key.author)
+        ]
+        if entry.person_index is not None:
+            keys += [
+                self.identity.person_key(view.campaign, index)
+                for index in (0, *entry.past)
+            ]
+        return tuple(dict.fromkeys(key.author for key in keys))
+
+    def known_as(self, view: View) -> AuthorKey | None:
+        """By which key settlement knows me: a party's first, a person's root."""
+        key, entry = self.my_key(view), self._entries[view.campaign]
+        mine = self.my_keys(view)
+        named = key is not None and view.terms.names(key.author)
+        if entry.person_index is not None and not named:
+            return self.identity.person_key(view.campaign, 0).author
+        party = view.terms.party(mine[0]) if mine else None
+        return party.keys[0] if party else next(iter(mine), None)
+
     def require_key(self, view: View) -> SigningKey:
         """As `my_key`.
 
         Raises:
-            Failure: `not-joined`.
+            Failure: `not-joined`, `key-retired`.
         """
         key = self.my_key(view)
+        if key is None and self.my_keys(view):
+            raise KeyRetired
         if key is None:
             raise Failure(
                 "not-joined",

@@ -172,10 +172,12 @@ class Till:
         """
         async with self._lock:  # two at once would spend one part twice
             key = await self._acts.enter(view)
-            lines = await self._books.lines_of(view, key.author)
+            keys = self._library.my_keys(view)
+            lines = await self._books.lines_of(view, keys)
             mine = [
                 record
-                for record in view.evidence.feed(view.campaign, key.author)
+                for author in keys
+                for record in view.evidence.feed(view.campaign, author)
                 if record.kind == Kind.REDEEM and record.claim_bytes is not None
             ]
             if again:

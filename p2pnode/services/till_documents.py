@@ -152,7 +152,7 @@ def _waiting(till: Till, view: View) -> list[Document]:
 
 def _redeemed(library: Library, till: Till, view: View) -> list[Document]:
     """What this node spent as a customer."""
-    key = library.my_key(view)
+    mine = library.my_keys(view)
     ledger = till.ledger(view)
     return [
         {
@@ -160,7 +160,7 @@ def _redeemed(library: Library, till: Till, view: View) -> list[Document]:
             "level": "owed" if ledger.owed(one.record.id) else "offline",
         }
         for one in ledger.spendings
-        if key is not None and one.record.author == key.author
+        if one.record.author in mine
     ]
 
 

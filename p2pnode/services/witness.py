@@ -102,7 +102,7 @@ class Duty:
         """Authors of whom something came since they were last looked at."""
         self.due: dict[AuthorKey, None] = {}
         """Authors whose fork is to be listed."""
-        self._me = me
+        self.me = me
         self._feeds = feeds
         self._last_ms = -1
         self._named: dict[AuthorKey, None] = {}
@@ -141,7 +141,7 @@ class Duty:
     def catch_up(self) -> None:
         """Read on in my own feed: what it says is what I have listed."""
         scope = witness_scope(self.view.campaign)
-        own = self.view.evidence.feed(scope, self._me)
+        own = self.view.evidence.feed(scope, self.me)
         for record in own[self.read :]:
             self._take(record)
         self.read = len(own)
@@ -379,7 +379,7 @@ class Witness:
 
     async def run(self) -> None:
         """Do the duty until cancelled."""
-        if self._library.identity.author_key is None:
+        if not self._library.identity.author_keys:
             return
         async with trio.open_nursery() as self._nursery:
             while True:
@@ -415,8 +415,9 @@ class Witness:
 
     async def tend(self, view: View) -> None:
         """Publish what is due now for one campaign."""
-        key, terms = self._library.identity.author_key, view.terms
-        if key is None or all(key.author != w.key for w in terms.witnesses):
+        terms = view.terms
+        key = self._library.key_among(witness.key for witness in terms.witnesses)
+        if key is None:
             return
         duty, now_ms = self._duty(view, key.author), self._clock.now_ms()
         number = due_final(terms, duty, now_ms)
@@ -447,7 +448,7 @@ class Witness:
     def _duty(self, view: View, me: AuthorKey) -> Duty:
         """What I have listed for a campaign: read once, then kept."""
         duty = self._duties.get(view.campaign)
-        if duty is None or duty.view is not view:
+        if duty is None or duty.view is not view or duty.me != me:
             duty = self._duties[view.campaign] = Duty(view, me, self._feeds)
         duty.catch_up()
         return duty

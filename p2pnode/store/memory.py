@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import trio
 
-from p2pnode.ports import Store, StoreConflict, StoreInDoubt
+from p2pnode.ports import Store, StoreConflict, StoreFull, StoreInDoubt
 from protocols.feed import ForkProof, Head
 from protocols.keys import AuthorKey, RecordId, Scope
 from protocols.record import Record, without_parts
@@ -210,6 +211,11 @@ class MemoryStore(Store):
             "feeds": len(self._feeds),
             "bytes": sum(wire_size(held.record) for held in self._held.values()),
         }
+
+    async def backup(self, path: Path) -> None:
+        """Refuse: there is no file to copy."""
+        await self._enter("backup")
+        raise StoreFull(f"a store in memory is not copied to {path}")
 
     async def doubted(self) -> None:
         """Return once a commit's outcome is unknown; see `Store.doubted`."""

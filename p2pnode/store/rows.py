@@ -88,6 +88,13 @@ FROM (
 )
 """
 
+BRANCH_PAGE: Final = """
+SELECT json_group_array(json_array(
+  record, hex(id), hex(header), hex(claim), hex(note), hex(signature), signature_sum
+))
+FROM (SELECT * FROM records WHERE branch = 1 AND record > ? ORDER BY record LIMIT ?)
+"""
+
 FORKS: Final = """
 SELECT json_group_array(json_array(
   hex(header_a), hex(signature_a), hex(header_b), hex(signature_b)

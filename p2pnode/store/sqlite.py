@@ -9,9 +9,11 @@ error is in doubt, not failed: the store closes and touches nothing more; what
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
@@ -21,6 +23,7 @@ from zlib import crc32
 import apsw
 import trio
 
+from p2pnode.high_water import LOSS, MARK, Mark, after, compare
 from p2pnode.ports import (
     Store,
     StoreConflict,
@@ -37,6 +40,7 @@ from protocols.feed import ForkProof, Head
 from protocols.keys import AuthorKey, RecordId, Scope
 
 if TYPE_CHECKING:
+    from p2pnode.store.mark_file import MarkFile
     from protocols.record import Record
 
 T = TypeVar("T")
@@ -69,11 +73,15 @@ PRAGMA fullfsync = ON; -- macOS: past the drive's cache
 """
 
 
-async def open_store(path: Path, *, vfs: str | None = None) -> SqliteStore:
+async def open_store(
+    path: Path, *, mark: MarkFile | None = None, vfs: str | None = None
+) -> SqliteStore:
     """Open the store at `path`; create it with mode 0600, or migrate it.
 
     Args:
         path: of the SQLite file; its folder exists.
+        mark: what is kept beside it of how far own keys have signed; where the
+            two do not agree, the state `high_water.LOSS` says why.
         vfs: the name of an SQLite VFS, for tests that inject faults.
 
     Raises:
@@ -83,7 +91,7 @@ async def open_store(path: Path, *, vfs: str | None = None) -> SqliteStore:
         StoreFull: no room, or read-only.
         StoreInDoubt: the disk does not say that it kept what was found.
     """
-    database = _Database(path, vfs)
+    database = _Database(path, vfs, mark)
     worker = Worker("p2pnode-store", database.commit)
     try:
         await worker.call(database.open)
@@ -175,6 +183,13 @@ class SqliteStore(Store):
                 return records
             author, seq = records[-1].author, records[-1].seq
 
+    async def branches(self) -> AsyncIterator[Record]:
+        """Every record of the other branch of forked feeds, in no order."""
+        last = -1
+        while page := await self._read(rows.BRANCH_PAGE, last, rows.PAGE_ROWS):
+            for last, *row in page:  # noqa: B007  # the next page begins after it
+                yield rows.revive(row)
+
     async def forks(self, scope: Scope) -> list[ForkProof]:
         """One proof per forked feed, ordered by author."""
         return [rows.revive_fork(row) for row in await self._read(rows.FORKS, scope)]
@@ -260,10 +275,11 @@ class SqliteStore(Store):
 class _Database:
     """The connection and what is done with it, all in the worker's thread."""
 
-    def __init__(self, path: Path, vfs: str | None) -> None:
+    def __init__(self, path: Path, vfs: str | None, mark: MarkFile | None) -> None:
         self.commits = 0
         self._path = path
         self._vfs = vfs
+        self._mark = mark
         self._connection: apsw.Connection | None = None
         self._why_closed = "the store is not open"
 
@@ -281,6 +297,52 @@ class _Database:
             _sync_folder(self._path.parent)
         except apsw.Error as error:
             raise _translated(error, self._path) from error
+        if self._mark is not None:
+            self._compare(self._mark)
+
+    def _compare(self, file: MarkFile) -> None:
+        """See whether this is the store that the mark beside it speaks of.
+
+        What was lost is noted in the store first: a kill before the file is
+        written finds the note, and does not take it for a second loss.
+        """
+        try:
+            beside = file.read()
+        except OSError as error:
+            raise StoreInDoubt(f"the mark: {error}") from error
+        kept = _read_mark(self._state(MARK))
+        found = None if beside.mark is None else beside.mark.encode().decode()
+        noted = self._state(LOSS)
+        seen_to = noted is not None and json.loads(noted)["found"] == found
+        loss = None if seen_to else compare(beside, kept)
+        mark = after(loss, beside.mark, kept, secrets.token_hex(16))
+        state = {MARK: mark.encode()}
+        if loss is not None:
+            log.error("own feeds are not continued: %s", loss)
+            state[LOSS] = json.dumps({"why": loss, "found": found}).encode()
+        if mark != kept:
+            failed = self._commit(Batch(state=state))
+            if failed is not None:
+                raise failed
+        self._note(mark, sync=True)
+
+    def _state(self, key: str) -> bytes | None:
+        found = dict(rows.parse(self.read(rows.STATE, (key,))))
+        return bytes.fromhex(found[key]) if key in found else None
+
+    def _note(self, mark: Mark, *, sync: bool = False) -> None:
+        """Write the mark beside the store.
+
+        Raises:
+            StoreInDoubt: the disk did not take it; the store is closed.
+        """
+        if self._mark is not None:
+            try:
+                self._mark.write(mark, sync=sync)
+            except OSError as error:
+                self._why_closed = f"the mark: {error}"
+                self.abandon()
+                raise StoreInDoubt(self._why_closed) from error
 
     def connection(self) -> apsw.Connection:
         """The open connection.
@@ -306,6 +368,8 @@ class _Database:
         try:
             found = [text for (text,) in connection.execute("PRAGMA integrity_check")]
             orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+            if _schema(connection) != _own_schema():
+                found.append("tables that are not p2pnode's")
         except apsw.Error as error:
             return [str(error)]
         return [*(text for text in found if text != "ok"), *map(str, orphans)]
@@ -333,6 +397,12 @@ class _Database:
         except apsw.Error as error:
             return self._in_doubt(error)
         self.commits += 1
+        value = batch.state.get(MARK)
+        if value is not None:
+            try:
+                self._note(Mark.decode(value))
+            except StoreInDoubt as error:
+                return error
         return None
 
     def _prepare(self, connection: apsw.Connection, batch: Batch) -> None:
@@ -405,14 +475,40 @@ class _Database:
             self._why_closed = "the store is closed"
             connection, self._connection = self._connection, None
             connection.close()
+        if self._mark is not None:
+            self._mark.close()
 
     def abandon(self) -> None:
         """Close without writing: the file and its WAL stay as they are."""
+        if self._mark is not None:
+            self._mark.close()
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             with suppress(apsw.Error):  # that it cannot even close is no news
                 connection.close(True)
+
+
+def _schema(connection: apsw.Connection) -> list[tuple[str, str, str]]:
+    """Every table and index of a file, and whatever else stands in its schema."""
+    sql = "SELECT type, name, ifnull(sql, '') FROM sqlite_schema ORDER BY name"
+    return list(connection.execute(sql))
+
+
+def _own_schema() -> list[tuple[str, str, str]]:
+    """What `_schema` finds in a store of this version."""
+    connection = apsw.Connection(":memory:")
+    connection.create_scalar_function("crc32", _crc32, 1, deterministic=True)
+    for script in _migrations():
+        connection.execute(script)
+    return _schema(connection)
+
+
+def _read_mark(value: bytes | None) -> Mark | None:
+    try:
+        return None if value is None else Mark.decode(value)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreDamaged(f"the mark: {error}") from error
 
 
 class _Copy:

@@ -337,7 +337,7 @@ def _compile(data: bytes) -> Any:
         network=NETWORK,
         nonce=bytes(16),
         read_file=lambda _name: _tag_file(),
-        sponsor=[KEY],
+        own=[KEY],
     )
 
 

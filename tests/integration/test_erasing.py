@@ -161,7 +161,7 @@ async def test_a_note_goes_at_once_and_a_claim_when_its_round_is_settled(
         assert after.settlement.statement_root == before.settlement.statement_root
         assert after.not_judged == 1
     alice_view = views[1]
-    mine = documents.evidence(alice_view, play.scan.author, play.alice.feeds.erasures)
+    mine = documents.evidence(alice_view, [play.scan.author], play.alice.feeds.erasures)
     assert [one["erased"] for one in mine["records"]] == ["no", "no", "claim", "no"]
 
 

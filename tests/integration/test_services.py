@@ -180,8 +180,8 @@ async def test_publish_invite_join_scan_witness_close_claim() -> None:
     shown = documents.verification(view, await alice.books.verify(view))
     assert shown["verdict"] == "ok"
     assert shown["statement"]["residue"] == 200_000
-    key = alice.library.require_key(view)
-    mine = documents.evidence(view, key.author, alice.feeds.erasures)
+    keys = alice.library.my_keys(view)
+    mine = documents.evidence(view, keys, alice.feeds.erasures)
     assert [one["receipt"] for one in mine["records"]] == ["safe", "safe"]
     why = explaining.explanation(view, await alice.books.verify(view), None)
     assert why["refused"] == []

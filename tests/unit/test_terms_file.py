@@ -82,7 +82,7 @@ def read_tags(name: str) -> bytes:
 def compiled(text: str, **options: Any) -> Terms:
     wanted: dict[str, Any] = {
         "read_file": read_tags,
-        "sponsor": [SPONSOR.author],
+        "own": [SPONSOR.author],
     } | options
     return compile_terms(text, network=NETWORK, nonce=b"n" * 16, **wanted)
 
@@ -366,8 +366,21 @@ def test_a_key_of_two_parties_is_refused() -> None:
     assert (fault.reason, fault.key) == ("duplicate", "host.1.keys")
 
 
+def test_where_the_file_names_one_of_my_keys_it_means_all_of_them() -> None:
+    (merchant,) = [one for one in compiled(SHOP).named if one.role & Role.MERCHANT]
+    (key,), spare = merchant.keys, SPONSOR.author
+    terms = compiled(SHOP, own=[key, spare])
+    both = tuple(sorted([key, spare]))
+    assert terms.sponsor == both
+    assert [one.keys for one in terms.named if one.role & Role.MERCHANT] == [both]
+    others = [one.keys for one in terms.named if not one.role & Role.MERCHANT]
+    assert others == [
+        one.keys for one in compiled(SHOP).named if not one.role & Role.MERCHANT
+    ]
+
+
 def test_without_a_sponsor() -> None:
-    assert refused(BALLOONS, sponsor=[]).key == "sponsor"
+    assert refused(BALLOONS, own=[]).key == "sponsor"
 
 
 def test_without_a_stage() -> None:
@@ -511,7 +524,7 @@ def test_conflicts_of_interest_are_warned_of() -> None:
     ]:
         text = BALLOONS.replace(author_text(KEYS[3]), author_text(key))
         sponsor = [SPONSOR.author if code == "witness-is-payee" else KEYS[3]]
-        assert code in codes(text, sponsor=sponsor)
+        assert code in codes(text, own=sponsor)
     witness = author_text(compiled(SHOP).witnesses[0].key)
     for head, code in [
         ("host", "witness-is-host"),
