@@ -84,6 +84,9 @@ class Reason(StrEnum):
     BAD_PROOF = "bad-proof"
     BAD_BUNDLE = "bad-bundle"
 
+    # 0012 proofs
+    NOT_PROVEN = "not-proven"
+
 
 class ProtocolError(ValueError):
     """Bytes or values from outside break a rule.

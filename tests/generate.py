@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from tests import vectors_bytes, vectors_campaign, vectors_closing
+from tests import vectors_bytes, vectors_campaign, vectors_closing, vectors_proofs
 from tests.one_balloon import page as one_balloon
 from tests.spec_tables import kinds_page, limits_page
 from tests.vectors import Case, file_text
@@ -49,6 +49,7 @@ VECTORS: dict[str, Callable[[], list[Case]]] = {
     "0008-settlement": vectors_campaign.settlement,
     "0009-closing": vectors_closing.closing,
     "0010-bundles": vectors_closing.bundles,
+    "0012-proofs": vectors_proofs.proofs,
 }
 
 

@@ -17,6 +17,7 @@ import { checkPeerCard } from "./peer-card.mjs";
 import { makeRow } from "./rows.mjs";
 import { settle } from "./settle.mjs";
 import { cover, readVoucher } from "./close.mjs";
+import { checkProof } from "./proof.mjs";
 import { findTerms, index, readBundle, verifyCloses } from "./verify.mjs";
 
 const CLAIM_MAX = 49_152;
@@ -196,6 +197,7 @@ const OPS = {
     if (!terms) throw Object.assign(new Refused("incomplete"), { missing: [hex(campaign)] });
     return { records: all.length, closes: verifyCloses(terms, campaign, all).map(reported) };
   },
+  proof: ({ base64 }) => checkProof(Buffer.from(base64, "base64")),
 };
 
 const sorted = (map) => Object.fromEntries([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
