@@ -20,6 +20,7 @@ from p2pnode.services.gauge import Gauge
 from p2pnode.services.library import Library
 from p2pnode.services.neighbours import Neighbours
 from p2pnode.services.peers import PEERS_MAX
+from p2pnode.services.proofs import Proofs
 from p2pnode.services.witness import Witness
 from protocols.keys import Seed, SigningKey
 from protocols.text import author_text
@@ -72,6 +73,7 @@ class Node:
             addresses=self.reachable,
             remember=self.neighbours.invited,
         )
+        self.proofs = Proofs(self.library, self.feeds, self.books, self.acts, rng)
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

@@ -47,7 +47,7 @@ def charges(
         terms: the campaign's terms.
         evidence: its records.
         reports: every close of it, judged over them.
-        forks: proofs that are at hand besides those in the records.
+        forks: checked proofs that are at hand besides those in the records.
     """
     found = {(one.kind, one.subjects): one for one in _doubles(reports)}
     for report in reports:
@@ -95,23 +95,24 @@ def _forks(
     """The forks of the campaign's feeds and its witnesses' that are shown here."""
     campaign = campaign_id(terms)
     watched = witness_scope(campaign)
-    said = [
-        fork_proof(record.claim())
-        for witness in terms.witnesses
-        for record in evidence.feed(watched, witness.key)
-        if record.kind == Kind.FORK and record.claim_bytes is not None
-    ]
+    witnesses = [witness.key for witness in terms.witnesses]
     held = [_of_records(*pair) for pair in evidence.forked()]
-    witnesses = {witness.key for witness in terms.witnesses}
-    return [
+    found = [
         fork
-        for fork in (*held, *forks, *said)
-        if _holds(fork, terms)
-        and (
-            fork.scope == campaign
-            or (fork.scope == watched and fork.author in witnesses)
-        )
+        for fork in (*held, *forks)
+        if fork.scope == campaign
+        or (fork.scope == watched and fork.author in witnesses)
     ]
+    known = {fork.author for fork in found}
+    for witness in witnesses:
+        for record in evidence.feed(watched, witness):
+            if record.kind != Kind.FORK or record.claim_bytes is None:
+                continue
+            said = fork_proof(record.claim())
+            if _holds(said, terms) and said.author not in known:
+                known.add(said.author)
+                found.append(said)
+    return found
 
 
 def _of_records(one: Record, other: Record) -> ForkProof:
@@ -124,11 +125,12 @@ def _of_records(one: Record, other: Record) -> ForkProof:
 
 
 def _holds(fork: ForkProof, terms: Terms) -> bool:
+    """Whether what a witness says of a fork in the campaign is one."""
     try:
         check_fork(fork, terms.network)
     except ProtocolError:
         return False
-    return True
+    return fork.scope == campaign_id(terms)
 
 
 def make_proof(terms_record: Record, evidence: Evidence, charge: Charge) -> Proof:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 ID_SIZE = 32
 
+DISPUTED_MAX = 64
+"""Closes that are looked for at once because somebody disputes them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
@@ -274,6 +277,7 @@ def verify(view: View) -> Verified:
             waits = ()
             unclosed, lacking = _unclosed(view, number)
             missing.update(dict.fromkeys(lacking))
+    missing.update(dict.fromkeys(_disputed(view)))
     return Verified(
         reports=reports,
         unclosed=unclosed,
@@ -281,6 +285,21 @@ def verify(view: View) -> Verified:
         next_round=number,
         missing=tuple(RecordId(one) for one in missing if len(one) == ID_SIZE),
     )
+
+
+def _disputed(view: View) -> list[RecordId]:
+    """Closes that others dispute and that are not here: there may be a second.
+
+    Of each author one, the last: who names what exists nowhere keeps no others from
+    theirs.
+    """
+    named = {
+        record.author: RecordId(record.claim().close)
+        for record in view.evidence.by_id.values()
+        if record.kind == Kind.DISPUTE and record.claim_bytes is not None
+    }
+    absent = [one for one in named.values() if view.evidence.lookup(one) is None]
+    return absent[:DISPUTED_MAX]
 
 
 def _next_round(view: View, done: int) -> int:
