@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from p2pnode.services.feeds import Feeds
     from p2pnode.services.library import Library, View
     from protocols.record import Record
+    from protocols.terms import Terms
 
 ID_SIZE = 32
 
@@ -165,22 +166,8 @@ class Books:
             ):
                 await self._library.complete(view, map(RecordId, error.missing))
             raise self._incomplete(view, number, error) from None
-        drafts = [
-            Draft(
-                kind=Kind.PART,
-                claim=Part(
-                    salt=self._rng.token(16),
-                    tree=tree,
-                    root=top,
-                    index=index,
-                    data=data,
-                ),
-            )
-            for tree, top, index, data in parts(closing.lists())
-        ]
         end = view.campaign if previous is None else previous.id
-        claim = close_claim(view.terms, closing, end, self._rng.token(16))
-        drafts.append(Draft(kind=Kind.CLOSE, claim=claim))
+        drafts = close_drafts(view.terms, closing, end, self._rng)
         records = await self._feeds.publish_many(key, view.campaign, drafts)
         return records[-1]
 
@@ -257,6 +244,21 @@ class Books:
                 NOT_FOUND,
             )
         return lines[-1]
+
+
+def close_drafts(
+    terms: Terms, closing: Closing, previous: bytes, rng: Rng
+) -> list[Draft]:
+    """What a sponsor signs to close a round: the lists, then the close itself."""
+    drafts = [
+        Draft(
+            kind=Kind.PART,
+            claim=Part(salt=rng.token(16), tree=tree, root=top, index=index, data=data),
+        )
+        for tree, top, index, data in parts(closing.lists())
+    ]
+    claim = close_claim(terms, closing, previous, rng.token(16))
+    return [*drafts, Draft(kind=Kind.CLOSE, claim=claim)]
 
 
 @collector_paused()
