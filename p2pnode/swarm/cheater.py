@@ -52,7 +52,7 @@ async def leave_out(home: Path, campaign: str, author: str, *, again: bool) -> N
         library = Library(identity, feeds, store)
         await library.open()
         view = await library.view(read_campaign(campaign))
-        closing, previous = _lie(view, read_author(author), again=again)
+        closing, previous = lie(view, read_author(author), again=again)
         drafts = close_drafts(view.terms, closing, previous, rng)
         assert identity.author_key is not None, "a sponsor has a public key"
         await feeds.publish_many(identity.author_key, view.campaign, drafts)
@@ -60,7 +60,7 @@ async def leave_out(home: Path, campaign: str, author: str, *, again: bool) -> N
         await store.close()
 
 
-def _lie(view: View, author: AuthorKey, *, again: bool) -> tuple[Closing, bytes]:
+def lie(view: View, author: AuthorKey, *, again: bool) -> tuple[Closing, bytes]:
     """What the evidence says, without the author; and the close before it."""
     terms, evidence = view.terms, view.evidence
     closes = sponsor_closes(terms, evidence)

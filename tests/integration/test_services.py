@@ -14,6 +14,7 @@ from p2pnode.services.acts import Acts
 from p2pnode.services.closing import Books
 from p2pnode.services.feeds import Feeds
 from p2pnode.services.library import Library, View
+from p2pnode.services.proofs import Proofs
 from p2pnode.services.witness import Witness
 from p2pnode.store.memory import MemoryStore
 from protocols.errors import Reason
@@ -81,6 +82,7 @@ class Player:
             addresses=lambda: ("/ip4/127.0.0.1/tcp/1/p2p/x",),
             remember=self._remember,
         )
+        self.proofs = Proofs(self.library, self.feeds, self.books, self.acts, rng)
 
     async def _remember(self, address: str) -> None:
         self.dialled.append(address)
