@@ -96,27 +96,37 @@ def from_node(campaign: str, wanted: str, answer: Document) -> Document | None:
     """Have the node write the gravest proof it has, if any.
 
     Returns:
-        Its kind and file; None: there is nothing to prove.
+        Its kind and file; None: there is nothing to prove, or, unless a file was
+        asked for, it cannot be written: the verdict matters more.
 
     Raises:
-        Failure: as `client.download`; `nothing-proven` if a file was asked for.
+        Failure: as `client.download`, or `nothing-proven`; only if a file was
+            asked for.
     """
     gravest = _gravest(wanted, answer)
     if gravest is None:
         return None
     path = Path(wanted) if wanted else home.folder() / FOLDER / _name(gravest)
     if wanted or not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         query = {"kind": gravest["kind"]}
-        client.download(client.campaign(campaign, "proof", **query), path)
+        try:
+            if not wanted:
+                path.parent.mkdir(exist_ok=True)
+            client.download(client.campaign(campaign, "proof", **query), path)
+        except (Failure, OSError):
+            if wanted:
+                raise
+            return None
     return {"kind": gravest["kind"], "file": str(path)}
 
 
 def from_bundle(
     bundle: Path, wanted: str, view: Any, answer: Document
 ) -> Document | None:
-    """Write the gravest proof that a bundle holds, beside it unless told where."""
+    """As `from_node`, of a bundle: beside it unless told where."""
     from p2pnode.services import closing, proofs
+    from protocols.errors import ProtocolError
+    from protocols.settlement.cut import Incomplete
 
     gravest = _gravest(wanted, answer)
     if gravest is None:
@@ -124,7 +134,12 @@ def from_bundle(
     path = Path(wanted) if wanted else bundle.with_name(_name(gravest))
     if wanted or not path.exists():
         charge, *_others = proofs.find(view, closing.verify(view))
-        _write(path, proofs.proof_file(view, charge))
+        try:
+            _write(path, proofs.proof_file(view, charge))
+        except (Failure, ProtocolError, Incomplete):
+            if wanted:
+                raise
+            return None
     return {"kind": gravest["kind"], "file": str(path)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,23 @@ def test_a_wrong_bundle_leaves_its_proof_beside_it(tmp_path):
 
 
 def _first(out: str) -> Any:
-    import json
-
     return json.loads(out.splitlines()[0])
+
+
+def test_a_verdict_is_said_where_its_proof_cannot_be_written(tmp_path, monkeypatch):
+    path = bundle(tmp_path, cheats.omitted())
+    monkeypatch.setattr("protocols.proof.PROOF_MAX", 1_000)
+    said = cli(tmp_path / "none", "campaign", "verify", str(path), "--json")
+    assert said.code == 3
+    assert _first(said.out)["verdict"] == "wrong"
+    assert _first(said.out)["proof"] is None
+    wanted = str(tmp_path / "wanted.proof")
+    said = cli(
+        tmp_path / "none",
+        *("campaign", "verify", str(path), "--proof", wanted, "--json"),
+    )
+    assert (said.code, said.document["reason"]) == (3, "too-large")
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_a_right_bundle_leaves_nothing(tmp_path):
