@@ -31,7 +31,7 @@ SHOPS: Final = ("Bakery", "Bookshop", "Pharmacy", "Teahouse")
 """The witnesses."""
 
 ROUND_S: Final = 5
-ROUNDS: Final = 60
+ROUNDS: Final = 100
 PATIENCE_S: Final = 60.0
 POLL_S: Final = 0.3
 
