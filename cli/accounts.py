@@ -75,6 +75,7 @@ def show_verification(answer: Document) -> None:
         output.say(_("sponsor {key}").format(key=key))
     for close in answer["closes"]:
         _show_close(close, answer["unit"])
+    show_disputes(answer)
     colour = {"ok": "green", "wrong": "red"}.get(answer["verdict"], "")
     output.say(verdict(answer["verdict"]), colour=colour)
     if answer["unclosed"]:
@@ -86,6 +87,22 @@ def show_verification(answer: Document) -> None:
             ).format(round=answer["next_round"], owners=", ".join(answer["waits_for"]))
         )
     show_statement(answer["statement"], answer["unit"])
+
+
+def show_disputes(answer: Document) -> None:
+    """Print who disputes which close, and what was computed here."""
+    for one in answer.get("disputes", ()):  # a node of an older version tells none
+        known = one["round"] is not None
+        output.say(
+            _(
+                "{author} disputes the close of round {round}; computed here it is:"
+                " {verdict}."
+            ).format(
+                author=short(one["author"]),
+                round=one["round"] if known else _("(not here yet)"),
+                verdict=word(one["verdict"]),
+            )
+        )
 
 
 def _show_close(close: Document, unit: str) -> None:

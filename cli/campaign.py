@@ -87,6 +87,7 @@ def show(campaign: str, *, as_json: bool) -> None:
                 round=answer["closes"][-1]["round"]
             )
         )
+    accounts.show_disputes(answer)
     for condition in answer["conditions"]:
         output.say(
             _("nothing is paid unless {stage} reaches {least}: {met}").format(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cli import accounts, client, frame, output
+from cli import accounts, client, frame, output, proof_file
 from cli.explaining import show_explanation
 from cli.i18n import _
 from cli.words import word
@@ -138,20 +138,31 @@ def close(campaign: str, number: int | None, *, as_json: bool) -> None:
 
 @frame.command(
     "verify",
-    _("Recompute every close: from the node, or from a bundle file alone."),
+    _("Recompute every close: from the node, or from a bundle or proof file alone."),
     example="p2pnode campaign verify campaign.bundle",
 )
 @click.argument("what", metavar=_("[CAMPAIGN|FILE]"), default="-")
-def verify(what: str, *, as_json: bool) -> None:
-    """Ask the node, or read a bundle with no node and no network."""
+@click.option("--proof", default="", help=_("Where to write the proof of a cheat."))
+@click.option("--no-dispute", is_flag=True, help=_("Sign nothing if a close is wrong."))
+def verify(what: str, proof: str, *, no_dispute: bool, as_json: bool) -> None:
+    """Ask the node, or read a file with no node and no network."""
     if _is_file(what):
-        answer = verify_file(Path(what))
+        path = Path(what)
+        if proof_file.is_proof(path):
+            proof_file.show(path, as_json=as_json)
+            return
+        view, answer = _verify_bundle(path)
+        answer["proof"] = proof_file.from_bundle(path, proof, view, answer)
     else:
         answer = client.call("GET", client.campaign(what, "verify"))
+        answer["proof"] = proof_file.from_node(what, proof, answer)
+        if not no_dispute and answer["verdict"] == "wrong":
+            answer["disputed"] = proof_file.dispute(what)
     if as_json:
         output.as_json(answer)
     else:
         accounts.show_verification(answer)
+        proof_file.say_where(answer["proof"])
     if answer["verdict"] in ("wrong", "incomplete"):
         raise Failure(
             "not-verified",
@@ -188,12 +199,18 @@ def _is_file(what: str) -> bool:
 
 def verify_file(path: Path) -> dict[str, Any]:
     """What a bundle proves, with no node and no network."""
-    from p2pnode.services import closing, documents
+    return _verify_bundle(path)[1]
+
+
+def _verify_bundle(path: Path) -> tuple[Any, dict[str, Any]]:
+    from p2pnode.services import closing, documents, proofs
     from p2pnode.services.collector import collector_paused
 
     view = open_bundle(path)
     with collector_paused():
-        return documents.verification(view, closing.verify(view))
+        verified = closing.verify(view)
+        found = proofs.find(view, verified)
+        return view, documents.verification(view, verified, found)
 
 
 def open_bundle(path: Path) -> Any:

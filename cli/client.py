@@ -123,28 +123,36 @@ def download(path: str, out: Path, *, data: Path | None = None) -> int:
         Failure: as `call`; `file-exists` or `file-not-written` for `out`.
     """
     size = 0
-    with _asked("GET", path, None, data) as response:
-        try:
-            with out.open("xb") as file, _whole(file, out):
-                while chunk := response.read(CHUNK):
-                    size += file.write(chunk)
-        except FileExistsError:
-            raise Failure(
-                "file-exists",
-                _("{file} exists already.").format(file=out),
-                _("A new file."),
-                _("Choose another name."),
-            ) from None
-        except OSError as error:
-            raise Failure(
-                "file-not-written",
-                _("{file} cannot be written: {why}.").format(
-                    file=out, why=error.strerror
-                ),
-                _("A folder on a disk with room, that this account may write."),
-                _("Choose another place."),
-            ) from None
+    with _asked("GET", path, None, data) as response, new_file(out) as file:
+        while chunk := response.read(CHUNK):
+            size += file.write(chunk)
     return size
+
+
+@contextlib.contextmanager
+def new_file(out: Path) -> Iterator[IO[bytes]]:
+    """A new file that is there whole or not at all.
+
+    Raises:
+        Failure: `file-exists`, `file-not-written`.
+    """
+    try:
+        with out.open("xb") as file, _whole(file, out):
+            yield file
+    except FileExistsError:
+        raise Failure(
+            "file-exists",
+            _("{file} exists already.").format(file=out),
+            _("A new file."),
+            _("Choose another name."),
+        ) from None
+    except OSError as error:
+        raise Failure(
+            "file-not-written",
+            _("{file} cannot be written: {why}.").format(file=out, why=error.strerror),
+            _("A folder on a disk with room, that this account may write."),
+            _("Choose another place."),
+        ) from None
 
 
 @contextlib.contextmanager

@@ -62,4 +62,5 @@ def _words() -> dict[str, str]:
         "omitted": _("records left out"),
         "padded": _("records made up"),
         "misdated": _("records in the wrong round"),
+        "party": _("named by the terms"),
     }

@@ -20,6 +20,7 @@ from p2pnode.services.gauge import Gauge
 from p2pnode.services.library import Library
 from p2pnode.services.neighbours import Neighbours
 from p2pnode.services.peers import PEERS_MAX
+from p2pnode.services.proofs import Proofs
 from p2pnode.services.succession import Succession
 from p2pnode.services.till import Till
 from p2pnode.services.witness import Witness
@@ -87,6 +88,7 @@ class Node:
             clock=clock,
             rng=rng,
         )
+        self.proofs = Proofs(self.library, self.feeds, self.books, self.acts, rng)
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

@@ -6,7 +6,9 @@ by (scope, author, seq). It needs no node and no network to be verified.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from protocols.codec import decode, encode
 from protocols.errors import ProtocolError, Reason
@@ -17,6 +19,30 @@ from protocols.shape import blob, row, text, uint
 
 FORMAT = "p2pnode.bundle/1"
 _HEADER = row(text(32), blob(16), blob(32), uint())
+
+
+class Head(Protocol):
+    """What the first frame of a file of records says of the others."""
+
+    @property
+    def network(self) -> NetworkId:
+        """The network of every record."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+
+H = TypeVar("H", bound=Head)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleHead:
+    """The first frame of a bundle."""
+
+    network: NetworkId
+    campaign: Scope
+    count: int
 
 
 def write_bundle(
@@ -44,31 +70,48 @@ def read_bundle(chunks: Iterable[bytes]) -> tuple[NetworkId, Scope, list[Record]
     Raises:
         ProtocolError: BAD_BUNDLE with what is wrong, or a record's reason.
     """
+    head, records = read_records(chunks, _read_header, Reason.BAD_BUNDLE)
+    return head.network, head.campaign, records
+
+
+def read_records(
+    chunks: Iterable[bytes], read_head: Callable[[bytes], H], bad: Reason
+) -> tuple[H, list[Record]]:
+    """Read a file of frames: a head, then records, every signature checked.
+
+    Args:
+        chunks: the file's bytes, in pieces of any size.
+        read_head: reads the first frame.
+        bad: the reason if there is no head, or not as many records as it says.
+
+    Raises:
+        ProtocolError: FRAME_SIZE, `bad`, a record's reason, or what `read_head`
+            raises.
+    """
     deframer = Deframer()
-    head: tuple[NetworkId, Scope, int] | None = None
+    head: H | None = None
     records: list[Record] = []
     for chunk in chunks:
         for payload in deframer.feed(chunk):
             if head is None:
-                head = _read_header(payload)
+                head = read_head(payload)
             else:
-                records.append(_read_record(payload, head[0]))
+                records.append(_read_record(payload, head.network))
     if head is None or deframer.incomplete:
-        raise ProtocolError(Reason.BAD_BUNDLE, "the file ends too early")
-    if len(records) != head[2]:
-        said = f"{len(records)} records, {head[2]} announced"
-        raise ProtocolError(Reason.BAD_BUNDLE, said)
-    return head[0], head[1], records
+        raise ProtocolError(bad, "the file ends too early")
+    if len(records) != head.count:
+        raise ProtocolError(bad, f"{len(records)} records, {head.count} announced")
+    return head, records
 
 
-def _read_header(payload: bytes) -> tuple[NetworkId, Scope, int]:
+def _read_header(payload: bytes) -> BundleHead:
     try:
         name, network, campaign, count = _HEADER.read(decode(payload, 256))
     except ProtocolError as error:
         raise ProtocolError(Reason.BAD_BUNDLE, "not a bundle") from error
     if name != FORMAT:
         raise ProtocolError(Reason.BAD_BUNDLE, f"format {name}")
-    return network, campaign, count
+    return BundleHead(network=network, campaign=campaign, count=count)
 
 
 def _read_record(payload: bytes, network: NetworkId) -> Record:

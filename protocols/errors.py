@@ -97,6 +97,9 @@ class Reason(StrEnum):
     UNKNOWN_OWE = "unknown-owe"
     NOT_CREDITOR = "not-creditor"
 
+    # 0012 proofs
+    NOT_PROVEN = "not-proven"
+
 
 class ProtocolError(ValueError):
     """Bytes or values from outside break a rule.

@@ -147,3 +147,7 @@ CREDIT_STEP: Final = 131_072
 
 HEADS_KNOWN_MAX: Final = 4_096
 """Heads of a neighbour that are remembered, so as not to tell it what it told."""
+
+PROOF_MAX: Final = 268_435_456
+"""Bytes of a proof file: read whole before it says anything. What needs more
+than a quarter of a GiB is shown by a bundle."""

@@ -18,6 +18,7 @@ from tests import (
     vectors_bytes,
     vectors_campaign,
     vectors_closing,
+    vectors_proofs,
     vectors_vouchers,
 )
 from tests.one_balloon import page as one_balloon
@@ -55,6 +56,7 @@ VECTORS: dict[str, Callable[[], list[Case]]] = {
     "0009-closing": vectors_closing.closing,
     "0010-bundles": vectors_closing.bundles,
     "0011-vouchers": vectors_vouchers.vouchers,
+    "0012-proofs": vectors_proofs.proofs,
 }
 
 

@@ -55,6 +55,7 @@ from protocols.limits import CLAIM_MAX
 from protocols.merkle import Tree, check_path, root
 from protocols.peer_card import check_card as check_peer_card
 from protocols.peer_card import peer_key
+from protocols.proof import check_proof
 from protocols.record import Record, check_signature, decode_record
 from protocols.settlement.cut import (
     CUT_ENTRY,
@@ -590,6 +591,24 @@ def _bundle(given: Input) -> Case:
     return {"records": len(records), "closes": [reported(one) for one in reports]}
 
 
+# 0012
+
+
+def _proof(given: Input) -> Case:
+    found = check_proof([base64.b64decode(given["base64"])])
+    return {
+        "kind": found.kind.word,
+        "campaign": found.campaign.hex(),
+        "culprits": [key.hex() for key in found.culprits],
+        "standing": found.standing.value,
+        "rounds": [*found.rounds],
+        "records": [one.hex() for one in found.records],
+        "author": _hex(found.author),
+        "seq": found.seq,
+        "why": found.reason,
+    }
+
+
 OPS: dict[str, Callable[[Input], Case]] = {
     "decode": _decode,
     "frames": _frames,
@@ -628,5 +647,6 @@ OPS: dict[str, Callable[[Input], Case]] = {
     "slip": _slip,
     "double": _double,
     "ledger": _ledger,
+    "proof": _proof,
 }
 """Every operation a case can ask for."""

@@ -6,7 +6,7 @@ and closes start from real bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -46,6 +46,8 @@ from protocols.keys import (
 )
 from protocols.record import NO_BACKLINK, Record, sign_record, without_parts
 from protocols.settlement.close import Closing, close_claim, parts
+from protocols.settlement.cut import Declared
+from protocols.settlement.settle import settle
 from protocols.settlement.verify import Evidence, declare, declared_chain
 from protocols.tags.entry import Evidence as TagEvidence
 from protocols.tags.entry import (
@@ -458,9 +460,25 @@ class World:
         )
         return declare(self.terms, number, before, evidence)
 
-    def close(self, number: int, previous: Record | None = None, **lies: Any) -> Record:
-        """Publish the close of a round; `lies` change fields of the claim."""
+    def close(
+        self,
+        number: int,
+        previous: Record | None = None,
+        declaring: Callable[[Declared], Declared] | None = None,
+        **lies: Any,
+    ) -> Record:
+        """Publish the close of a round.
+
+        Args:
+            number: the round.
+            previous: the close before it.
+            declaring: how the sponsor changes what it declares; the statement then
+                follows from that.
+            lies: fields of the claim that are changed at the end.
+        """
         closing = self.settle(number, previous)
+        if declaring is not None:
+            closing = self._declare(declaring(closing.declared), previous)
         before: RecordId | Scope = self.scope if previous is None else previous.id
         claim = replace(
             close_claim(self.terms, closing, before, salt_of("close", number)), **lies
@@ -471,6 +489,14 @@ class World:
             )
             self.write(self.sponsor, Kind.PART, part)
         return self.write(self.sponsor, Kind.CLOSE, claim)
+
+    def _declare(self, declared: Declared, previous: Record | None) -> Closing:
+        evidence = self.evidence()
+        before = (
+            [] if previous is None else declared_chain(self.terms, previous, evidence)
+        )
+        settlement = settle(self.terms, [*before, declared], evidence.lookup)
+        return Closing(declared=declared, settlement=settlement)
 
 
 def key_of_serial(entry: TagEntry, secret: bytes) -> bytes:

@@ -9,8 +9,9 @@
 | `GET /campaigns`, `POST /campaigns` | list, publish |
 | `POST /campaigns/follow`, `/campaigns/join` | by id, by link |
 | `GET /campaigns/{id}`, `.../verify`, `.../explain` | look |
-| `GET /campaigns/{id}/evidence`, `.../bundle` | prove |
-| `POST /campaigns/{id}/invite`, `.../close`, `.../claim`, `.../erase` | act |
+| `GET /campaigns/{id}/evidence`, `.../bundle`, `.../proof` | prove |
+| `POST /campaigns/{id}/invite`, `.../close`, `.../claim` | act |
+| `POST /campaigns/{id}/dispute`, `.../erase` | say what is wrong; take back |
 | `POST /campaigns/{id}/continue` | go on under a further key |
 | `POST /campaigns/{id}/card`, `.../attest`, `.../outcome`, `.../reverse` | vouch |
 | `POST /scan` | sign what was scanned |
@@ -99,8 +100,10 @@ def routes(node: Callable[[], Node]) -> list[Route]:
         ("GET", "/campaigns/{id}/explain", doors.explain),
         ("GET", "/campaigns/{id}/evidence", doors.evidence),
         ("GET", "/campaigns/{id}/bundle", doors.bundle),
+        ("GET", "/campaigns/{id}/proof", doors.proof),
         ("POST", "/campaigns/{id}/invite", doors.invite),
         ("POST", "/campaigns/{id}/close", doors.close),
+        ("POST", "/campaigns/{id}/dispute", doors.dispute),
         ("POST", "/campaigns/{id}/card", doors.card),
         ("POST", "/campaigns/{id}/attest", doors.attest),
         ("POST", "/campaigns/{id}/outcome", doors.outcome),
@@ -231,8 +234,24 @@ class Doors:
         return await self._shown(await self._view(request))
 
     async def verify(self, request: Request) -> Response:
-        """Every close, recomputed here."""
+        """Every close, recomputed here, and what can be proven of whom."""
         return await self._verification(await self._view(request))
+
+    async def proof(self, request: Request) -> Response:
+        """The gravest proof, or the first of a kind, as a file."""
+        view = await self._view(request)
+        kind = request.query_params.get("kind", "")
+        return StreamingResponse(
+            await self._node.proofs.file(view, kind),
+            media_type="application/octet-stream",
+        )
+
+    async def dispute(self, request: Request) -> Response:
+        """Sign that closes are wrong, for those who follow the campaign."""
+        view = await self._view(request)
+        signed = await self._node.proofs.dispute(view)
+        closes = [record.claim().close.hex() for record in signed]
+        return JSONResponse({"format": "p2pnode.dispute/1", "closes": closes})
 
     async def explain(self, request: Request) -> Response:
         """Why each line is what it is."""
@@ -478,16 +497,19 @@ class Doors:
         return JSONResponse(await self._campaign(view))
 
     async def _campaign(self, view: View) -> documents.Document:
-        verified = await self._node.books.verified(view)
+        found = await self._node.proofs.find(view)
+        verified = await self._node.books.verify(view)
         me = self._me(view)
         return await self._node.books.read(
-            view, lambda still: documents.campaign(still, verified, me)
+            view, lambda still: documents.campaign(still, verified, me, found)
         )
 
     async def _verification(self, view: View) -> Response:
-        verified = await self._node.books.verified(view)
+        found = await self._node.proofs.find(view)
+        verified = await self._node.books.verify(view)
         return await self._node.books.read(
-            view, lambda still: JSONResponse(documents.verification(still, verified))
+            view,
+            lambda still: JSONResponse(documents.verification(still, verified, found)),
         )
 
     def _me(self, view: View) -> AuthorKey | None:

@@ -40,8 +40,12 @@ if TYPE_CHECKING:
     from p2pnode.services.feeds import Change, Feeds
     from p2pnode.services.library import Library, View
     from protocols.record import Record
+    from protocols.terms import Terms
 
 ID_SIZE = 32
+
+DISPUTED_MAX = 64
+"""Closes that are looked for at once because somebody disputes them."""
 
 T = TypeVar("T")
 
@@ -249,21 +253,7 @@ class Books:
         except _Lacking as lacking:
             await self._library.complete(view, lacking.missing)
             raise lacking.failure from None
-        drafts = [
-            Draft(
-                kind=Kind.PART,
-                claim=Part(
-                    salt=self._rng.token(16),
-                    tree=tree,
-                    root=top,
-                    index=index,
-                    data=data,
-                ),
-            )
-            for tree, top, index, data in parts(closing.lists())
-        ]
-        claim = close_claim(view.terms, closing, end, self._rng.token(16))
-        drafts.append(Draft(kind=Kind.CLOSE, claim=claim))
+        drafts = close_drafts(view.terms, closing, end, self._rng)
         records = await self._feeds.publish_many(key, view.campaign, drafts)
         return records[-1]
 
@@ -398,6 +388,21 @@ def _lines(
     return found
 
 
+def close_drafts(
+    terms: Terms, closing: Closing, previous: bytes, rng: Rng
+) -> list[Draft]:
+    """What a sponsor signs to close a round: the lists, then the close itself."""
+    drafts = [
+        Draft(
+            kind=Kind.PART,
+            claim=Part(salt=rng.token(16), tree=tree, root=top, index=index, data=data),
+        )
+        for tree, top, index, data in parts(closing.lists())
+    ]
+    claim = close_claim(terms, closing, previous, rng.token(16))
+    return [*drafts, Draft(kind=Kind.CLOSE, claim=claim)]
+
+
 def verify(view: View) -> Verified:
     """Judge every close of a campaign and what its evidence says beyond."""
     reports = tuple(verify_closes(view.terms, view.evidence))
@@ -416,6 +421,7 @@ def verify(view: View) -> Verified:
             waits = ()
             unclosed, lacking = _unclosed(view, number)
             missing.update(dict.fromkeys(lacking))
+    missing.update(dict.fromkeys(_disputed(view)))
     return Verified(
         reports=reports,
         unclosed=unclosed,
@@ -424,6 +430,21 @@ def verify(view: View) -> Verified:
         next_round=number,
         missing=tuple(RecordId(one) for one in missing if len(one) == ID_SIZE),
     )
+
+
+def _disputed(view: View) -> list[RecordId]:
+    """Closes that others dispute and that are not here: there may be a second.
+
+    Of each author one, the last: who names what exists nowhere keeps no others from
+    theirs.
+    """
+    named = {
+        record.author: RecordId(record.claim().close)
+        for record in view.evidence.by_id.values()
+        if record.kind == Kind.DISPUTE and record.claim_bytes is not None
+    }
+    absent = [one for one in named.values() if view.evidence.lookup(one) is None]
+    return absent[:DISPUTED_MAX]
 
 
 def _next_round(view: View, done: int) -> int:

@@ -7,15 +7,19 @@ know.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from p2pnode.services import proofs
 from protocols.claims import Erase, Kind
 from protocols.evidence import receipts
 from protocols.join import Continue, Join
 from protocols.keys import AuthorKey, witness_scope
+from protocols.proof import ProofKind, Proven
+from protocols.proving import Charge
 from protocols.settlement.voucher import voucher_text
 from protocols.tags.entry import tag_id
-from protocols.terms import Act, Role, Stage
+from protocols.terms import Act, Role, Stage, Terms
 from protocols.text import author_text, campaign_text, tag_text
 
 if TYPE_CHECKING:
@@ -32,7 +36,12 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def campaign(view: View, verified: Verified, me: AuthorKey | None) -> Document:
+def campaign(
+    view: View,
+    verified: Verified,
+    me: AuthorKey | None,
+    found: Sequence[Charge] = (),
+) -> Document:
     """`p2pnode.campaign/1`: the terms in short, and how far it has come."""
     terms = view.terms
     feeds = {r.author for r in view.evidence.by_id.values() if r.scope == view.campaign}
@@ -85,6 +94,7 @@ def campaign(view: View, verified: Verified, me: AuthorKey | None) -> Document:
         "feeds": len(feeds),
         "records": len(view.evidence.by_id),
         "closes": [close(report) for report in verified.reports],
+        "disputes": disputed(view, verified, found),
         "next_round": verified.next_round,
         "waits_for": list(verified.waits_for),
         "silent": list(verified.silent),
@@ -165,8 +175,63 @@ def close(report: CloseReport) -> Document:
     }
 
 
-def verification(view: View, verified: Verified) -> Document:
-    """`p2pnode.verification/1`: every close, recomputed."""
+def disputed(view: View, verified: Verified, found: Sequence[Charge]) -> list[Document]:
+    """What others say of closes, each beside what was computed here."""
+    return [
+        {
+            "close": one.close.hex(),
+            "round": one.round,
+            "author": author_text(one.record.author),
+            "digest": one.statement_root.hex(),
+            "verdict": one.verdict.value,
+        }
+        for one in proofs.disputes(view, verified, found)
+    ]
+
+
+def charge(one: Charge) -> Document:
+    """A cheat that can be proven, in short."""
+    return {
+        "kind": one.kind.word,
+        "subjects": [subject.hex() for subject in one.subjects],
+    }
+
+
+def proven(found: Proven) -> Document:
+    """`p2pnode.proven/1`: what a proof file proves."""
+    author = found.author
+    return {
+        "format": "p2pnode.proven/1",
+        "verdict": "proven",
+        "kind": found.kind.word,
+        "campaign": campaign_text(found.campaign),
+        "title": found.terms.title,
+        "culprits": [author_text(key) for key in found.culprits],
+        "standing": found.standing.value,
+        "names": [_name(found.terms, key) for key in found.culprits],
+        "rounds": list(found.rounds),
+        "records": [one.hex() for one in found.records],
+        "author": None if author is None else author_text(author),
+        "seq": found.seq,
+        "reason": found.reason,
+    }
+
+
+def _name(terms: Terms, key: AuthorKey) -> str:
+    """What the terms call a key; empty: they do not."""
+    owners = {one.key: one.owner for one in terms.witnesses}
+    party = terms.party(key)
+    if key in owners:
+        return owners[key]
+    if party is not None:
+        return party.name
+    return terms.residue.name if key == terms.residue.key else ""
+
+
+def verification(
+    view: View, verified: Verified, found: Sequence[Charge] = ()
+) -> Document:
+    """`p2pnode.verification/1`: every close, recomputed, and who is shown to cheat."""
     worst = "ok"
     for report in verified.reports:
         if "wrong" in (report.statement, report.cut):
@@ -175,6 +240,8 @@ def verification(view: View, verified: Verified) -> Document:
             worst = "incomplete"
     if not verified.reports:
         worst = "unclosed"
+    if any(one.kind is ProofKind.DOUBLE_CLOSE for one in found):
+        worst = "wrong"
     return {
         "format": "p2pnode.verification/1",
         "campaign": campaign_text(view.campaign),
@@ -183,6 +250,8 @@ def verification(view: View, verified: Verified) -> Document:
         "unit": view.terms.unit,
         "verdict": worst,
         "closes": [close(report) for report in verified.reports],
+        "proofs": [charge(one) for one in found],
+        "disputes": disputed(view, verified, found),
         "statement": statement(verified.settlement),
         "unclosed": verified.unclosed is not None,
         "next_round": verified.next_round,

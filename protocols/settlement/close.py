@@ -6,7 +6,7 @@ that names their roots, so whoever holds the feed holds the lists.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from protocols.claims import Close, Kind, Part
@@ -101,12 +101,30 @@ def _chunks(leaves: list[Value]) -> list[list[Value]]:
     return chunks
 
 
-def read_lists(claim: Close, before: Iterable[Record]) -> Declared:
+LISTS = (Tree.CUT, Tree.FORKS, Tree.ROWS, Tree.STATEMENT)
+"""The lists that a close names by root and count."""
+
+
+def list_of(claim: Close, tree: Tree) -> tuple[bytes, int]:
+    """The root and the count by which a close names one of its `LISTS`."""
+    named = {
+        Tree.CUT: (claim.cut_root, claim.cut_count),
+        Tree.FORKS: (claim.forks_root, claim.forks_count),
+        Tree.ROWS: (claim.rows_root, claim.rows_count),
+        Tree.STATEMENT: (claim.statement_root, claim.lines),
+    }
+    return named[tree]
+
+
+def read_lists(
+    claim: Close, before: Iterable[Record], trees: Collection[Tree] = LISTS
+) -> Declared:
     """Put together what a close declares from the parts before it.
 
     Args:
         claim: the close.
         before: the records of the same feed below the close.
+        trees: the lists that are asked for; the others are left empty.
 
     Raises:
         Incomplete: with the roots of lists that are not wholly here.
@@ -117,15 +135,10 @@ def read_lists(claim: Close, before: Iterable[Record]) -> Declared:
         if record.kind == Kind.PART and record.claim_bytes is not None:
             part: Part = record.claim()
             found.setdefault((part.tree, part.root), {})[part.index] = part.data
-    wanted = {
-        Tree.CUT: (claim.cut_root, claim.cut_count),
-        Tree.FORKS: (claim.forks_root, claim.forks_count),
-        Tree.ROWS: (claim.rows_root, claim.rows_count),
-        Tree.STATEMENT: (claim.statement_root, claim.lines),
-    }
     missing: list[bytes] = []
-    lists: dict[Tree, list[Value]] = {}
-    for tree, (top, count) in wanted.items():
+    lists: dict[Tree, list[Value]] = {tree: [] for tree in LISTS}
+    for tree in trees:
+        top, count = list_of(claim, tree)
         leaves = _leaves(found.get((int(tree), top), {}))
         if len(leaves) != count or root(tree, leaves) != top:
             missing.append(top)

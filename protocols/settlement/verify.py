@@ -8,10 +8,10 @@ right? That needs the witnesses' feeds, and has provable answers.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain, zip_longest
+from itertools import chain, pairwise, zip_longest
 
 from protocols.checked import Checked
 from protocols.claims import Close, Kind
@@ -19,6 +19,7 @@ from protocols.errors import ProtocolError, Reason
 from protocols.evidence import Cover, Lack, cover, feed_up_to
 from protocols.feed import Head
 from protocols.keys import AuthorKey, RecordId, Scope, witness_scope
+from protocols.limits import STEPS_MAX
 from protocols.record import Record
 from protocols.settlement.close import Closing, close_claim, read_lists
 from protocols.settlement.cut import CutEntry, Declared, ForkEntry, Incomplete
@@ -165,6 +166,14 @@ class Evidence:
         known[1].read(self.feed(*place))
         return known[1].found
 
+    def forked(self) -> Iterator[tuple[Record, Record]]:
+        """Of every feed that forks here the lowest two at one place, by feed."""
+        for _, feed in sorted(self._feeds.items()):
+            for one, other in pairwise(feed):
+                if one.seq == other.seq:
+                    yield one, other
+                    break
+
 
 def _place(record: Record) -> tuple[int, RecordId]:
     return record.seq, record.id
@@ -306,8 +315,19 @@ def _rests(grant: Grant, bare: Container[RecordId]) -> bool:
     )
 
 
-def declared_chain(terms: Terms, close: Record, evidence: Evidence) -> list[Declared]:
+def declared_chain(
+    terms: Terms,
+    close: Record,
+    evidence: Evidence,
+    read: Callable[[Record], Declared] | None = None,
+) -> list[Declared]:
     """What `close` and the closes before it declare, rounds ascending.
+
+    Args:
+        terms: the campaign's terms.
+        close: the last of them.
+        evidence: where the others are.
+        read: what one close declares; None: read from its feed's prefix.
 
     Raises:
         Incomplete: a close of the chain or its lists are not here.
@@ -321,8 +341,11 @@ def declared_chain(terms: Terms, close: Record, evidence: Evidence) -> list[Decl
         if not ours or here.kind != Kind.CLOSE:
             raise ProtocolError(Reason.WRONG_CLOSE, "not a close of the sponsor")
         claim: Close = here.claim()
-        feed = feed_up_to(here.id, evidence.lookup)
-        chain.append(read_lists(claim, feed[:-1]))
+        if read is None:
+            feed = feed_up_to(here.id, evidence.lookup)
+            chain.append(read_lists(claim, feed[:-1]))
+        else:
+            chain.append(read(here))
         if claim.previous == scope:
             chain.reverse()
             return chain
@@ -344,12 +367,19 @@ def heads_of(rounds: Sequence[Declared]) -> dict[AuthorKey, Head]:
 
 
 def judge_cut(
-    terms: Terms, rounds: Sequence[Declared], evidence: Evidence
+    terms: Terms,
+    rounds: Sequence[Declared],
+    evidence: Evidence,
+    only: AuthorKey | None = None,
 ) -> tuple[Verdict, tuple[CutFinding, ...], tuple[bytes, ...]]:
     """The second question: is the last cut what its named finals support?
 
+    With `only` it is asked for that author alone, and nobody else's records are
+    missed.
+
     What is omitted is proven also with records missing: more evidence can add to
-    what the finals support and never take away. What is padded or misdated is
+    what the finals support and never take away, but for an entry as full as one may
+    be: then it may show more steps, and so a lower head. What is padded or misdated is
     proven unless a chain of that author's is missing that could make it right:
     so neither is an honest sponsor accused, nor can a witness keep a liar's cut
     in doubt by naming what exists nowhere.
@@ -371,19 +401,26 @@ def judge_cut(
         return Verdict.WRONG, (), (error.detail.encode(),)
     lacking = {lack.author: lack.record for lack in supported.lacks}
     found = _compare(declared, supported)
+    unknown: Iterable[bytes] = supported.unknown
+    if only is not None:
+        found = tuple(finding for finding in found if finding.author == only)
+        unknown = [lack.record for lack in supported.lacks if lack.author == only]
     open_ = [
         finding
         for finding in found
-        if finding.kind in {"padded", "misdated"}
-        and finding.author in lacking
+        if finding.author in lacking
         and isinstance(finding.declared, CutEntry)
-        and supported.may_support(
-            terms, finding.declared, before.get(finding.author), evidence.lookup
+        and (
+            len(finding.declared.steps) == STEPS_MAX
+            if finding.kind == "omitted"
+            else supported.may_support(
+                terms, finding.declared, before.get(finding.author), evidence.lookup
+            )
         )
     ]
     findings = tuple(finding for finding in found if finding not in open_)
     named = {lacking[one.author] for one in open_}
-    missing = tuple(sorted({*supported.unknown, *named}))
+    missing = tuple(sorted({*unknown, *named}))
     if findings:
         return Verdict.WRONG, findings, missing
     return Verdict.INCOMPLETE if missing else Verdict.OK, (), missing

@@ -35,6 +35,7 @@ from protocols.invite_link import invite_link_text, read_invite_link
 from protocols.join import CARD, INVITE, check_card
 from protocols.keys import Scope, Seed, SigningKey, network_id
 from protocols.limits import FRAME_MAX, NOTE_MAX
+from protocols.proof import check_proof
 from protocols.record import (
     HEADER,
     WIRE,
@@ -281,6 +282,10 @@ def _read_bundle(data: bytes) -> Any:
     return read_bundle(data[i : i + 1_000] for i in range(0, len(data), 1_000))
 
 
+def _read_proof(data: bytes) -> Any:
+    return check_proof(data[i : i + 1_000] for i in range(0, len(data), 1_000))
+
+
 def _read_frames(data: bytes) -> list[bytes]:
     """However the bytes are cut, the same frames or the same refusal."""
     ways = [_cut(data, size) for size in (1, 7, max(len(data), 1))]
@@ -427,6 +432,11 @@ TARGETS: Final[dict[str, Target]] = {
         read=_read_bundle,
         seeds=seeds("bundle", "base64"),
         covers=("bundle.read_bundle",),
+    ),
+    "proofs": Target(
+        read=_read_proof,
+        seeds=seeds("proof", "base64"),
+        covers=("proof.read_proof", "bundle.read_records"),
     ),
     "terms": _shaped(TERMS, seeds("terms"), check_terms),
     "invites": _shaped(INVITE, seeds("invite")),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli import demo
+from cli import demo, demo_play
 from p2pnode.swarm.supervisor import ROOT
 from tests.nodes import cli
 
@@ -85,8 +85,8 @@ def check_money(document: dict[str, Any]) -> None:
     expected = dict.fromkeys(demo.PEOPLE, 0)
     left = 0
     for finder in finders:
-        share, person = demo.POOL // 2, finder
-        pool = demo.POOL
+        share, person = demo_play.POOL // 2, finder
+        pool = demo_play.POOL
         while person in demo.INVITED_BY:
             expected[person] += share
             pool -= share

@@ -14,6 +14,7 @@ from p2pnode.services.acts import Acts
 from p2pnode.services.closing import Books
 from p2pnode.services.feeds import Feeds
 from p2pnode.services.library import Library, View
+from p2pnode.services.proofs import Proofs
 from p2pnode.services.till import Till
 from p2pnode.services.witness import Witness
 from p2pnode.store.memory import MemoryStore
@@ -93,6 +94,8 @@ class Player:
             clock=clock,
             rng=rng,
         )
+
+        self.proofs = Proofs(self.library, self.feeds, self.books, self.acts, rng)
 
     async def open(self) -> None:
         """Read the store, as a started node does."""

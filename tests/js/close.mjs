@@ -6,6 +6,7 @@ import { CUT_ENTRY, FORK_ENTRY, LEAF, ROW, wire } from "./cut.mjs";
 import { KIND, checkFork, checkSignature, fromParts } from "./records.mjs";
 import { settle } from "./settle.mjs";
 
+const STEPS_MAX = 2000;
 const wrongClose = (words) => new Refused("wrong-close", words);
 const wrongCut = (words) => new Refused("wrong-cut", words);
 
@@ -32,11 +33,11 @@ const LISTS = [
   ["statement", LEAF, "statementRoot", "lines"],
 ];
 
-/** What a close declares, from the parts before it in its feed. */
-function readLists(claim, before) {
+/** What a close declares, from the parts before it in its feed; lists that are not asked for are empty. */
+export function readLists(claim, before, asked = LISTS.map(([name]) => name)) {
   const parts = new Map();
   for (const record of before) {
-    if (record.kind !== KIND.part) continue;
+    if (record.kind !== KIND.part || !record.claim) continue;
     const { tree, root: top, index, data } = record.claim;
     const name = `${tree}/${hex(top)}`;
     if (!parts.has(name)) parts.set(name, new Map());
@@ -46,6 +47,8 @@ function readLists(claim, before) {
   const raw = {};
   for (const [name, , top, count] of LISTS) {
     const tree = TREE[name];
+    raw[name] = [];
+    if (!asked.includes(name)) continue;
     raw[name] = leavesOf(parts.get(`${tree}/${hex(claim[top])}`) ?? new Map());
     if (raw[name].length !== claim[count] || !same(root(tree, raw[name]), claim[top])) missing.push(hex(claim[top]));
   }
@@ -72,13 +75,13 @@ function leavesOf(chunks) {
 }
 
 /** What `close` and the closes before it declare, rounds ascending. */
-export function declaredChain(terms, campaign, close, lookup) {
+export function declaredChain(terms, campaign, close, lookup, read = null) {
   const chain = [];
   for (let here = close; ; ) {
     const sponsor = terms.sponsor.some((key) => same(key, here.author));
     if (here.kind !== KIND.close || !sponsor || !same(here.scope, campaign)) throw wrongClose("not the sponsor's");
     const { claim } = here;
-    chain.unshift(readLists(claim, feedUpTo(here.id, lookup).slice(0, -1)));
+    chain.unshift(read ? read(here) : readLists(claim, feedUpTo(here.id, lookup).slice(0, -1)));
     if (same(claim.previous, campaign)) return chain;
     const before = lookup(hex(claim.previous));
     if (!before || !before.claim) throw new Incomplete([hex(claim.previous)]);
@@ -239,9 +242,9 @@ function entryOf(by, counting, before, ours) {
       const { wt } = counting.get(one.key);
       if (!steps.length || wt > steps.at(-1).time) steps.push({ seq: one.seq, time: wt });
     }
-    const last = steps.length <= 2000 ? record.seq : steps[2000].seq - 1;
+    const last = steps.length <= STEPS_MAX ? record.seq : steps[STEPS_MAX].seq - 1;
     const head = branch[last - first];
-    return { author: head.author, seq: last, id: head.id, steps: steps.slice(0, 2000) };
+    return { author: head.author, seq: last, id: head.id, steps: steps.slice(0, STEPS_MAX) };
   }
   return null;
 }
@@ -285,8 +288,8 @@ function maySupport(f, views, entry, before, lookup) {
   return true;
 }
 
-/** The second question: {verdict, findings: [{author, kind}], missing}. */
-export function judgeCut(terms, campaign, declared, lookup) {
+/** The second question, of all authors or `only` one: {verdict, findings: [{author, kind}], missing}. */
+export function judgeCut(terms, campaign, declared, lookup, only = null) {
   const heads = new Map();
   for (const one of declared.slice(0, -1)) {
     for (const entry of one.cut) heads.set(hex(entry.author), { seq: entry.seq, id: entry.id });
@@ -301,12 +304,17 @@ export function judgeCut(terms, campaign, declared, lookup) {
     return { verdict: lost ? "incomplete" : "wrong", reason: error.reason, findings: [], missing: error.missing ?? [] };
   }
   let findings = [...compare(last.cut, supported.cut, wire.cut, kindOf), ...compare(last.forks, supported.forks, wire.forks, () => "fork")];
-  const { unknown, lacks, views } = supported;
+  if (only) findings = findings.filter((one) => one.author === only);
+  const { lacks, views } = supported;
+  const unknown = only ? [...lacks].flatMap(([by, missing]) => (by === only ? [missing] : [])) : supported.unknown;
   const f = (terms.witnesses.length - 1) / 3;
   const saidOf = (author) => last.cut.find((entry) => hex(entry.author) === author);
-  const isOpen = (one) =>
-    (one.kind === "padded" || one.kind === "misdated") && lacks.has(one.author) &&
-    maySupport(f, views, saidOf(one.author), heads.get(one.author) ?? null, lookup);
+  const isOpen = (one) => {
+    const said = one.kind !== "fork" && lacks.has(one.author) && saidOf(one.author);
+    if (!said) return false;
+    if (one.kind === "omitted") return said.steps.length === STEPS_MAX;
+    return maySupport(f, views, said, heads.get(one.author) ?? null, lookup);
+  };
   const named = findings.filter(isOpen).map((one) => lacks.get(one.author));
   const missing = [...new Set([...unknown, ...named])].sort();
   findings = findings.filter((one) => !isOpen(one));

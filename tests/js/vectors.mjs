@@ -18,6 +18,7 @@ import { makeRow } from "./rows.mjs";
 import { settle } from "./settle.mjs";
 import { checkVoucher, cover, readVoucher } from "./close.mjs";
 import { checkSpending, keepLedger, purseOf, readDouble, readSlip, rootsOf } from "./redeem.mjs";
+import { checkProof } from "./proof.mjs";
 import { findTerms, index, readBundle, verifyCloses } from "./verify.mjs";
 
 const CLAIM_MAX = 49_152;
@@ -224,6 +225,7 @@ const OPS = {
     if (!terms) throw Object.assign(new Refused("incomplete"), { missing: [hex(campaign)] });
     return { records: all.length, closes: verifyCloses(terms, campaign, all).map(reported) };
   },
+  proof: ({ base64 }) => checkProof(Buffer.from(base64, "base64")),
 };
 
 const spentOf = ({ record, claim, purse }) => ({

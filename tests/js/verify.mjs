@@ -14,8 +14,11 @@ const FORMAT = "p2pnode.bundle/1";
 const HEADER = struct({ format: str(32), network: bin(16), campaign: bin(32), count: uint() });
 
 /** {network, campaign, records} of a bundle, every record decoded and its signature checked. */
-export function readBundle(data) {
-  const bad = (words) => new Refused("bad-bundle", words);
+export const readBundle = (data) => readRecords(data, HEADER, FORMAT, "bad-bundle");
+
+/** A file of frames, a head of this shape and the records it counts: the head's fields and the records. */
+export function readRecords(data, shape, format, reason) {
+  const bad = (words) => new Refused(reason, words);
   const { bodies, rest } = allFrames(data);
   let head = null;
   const records = [];
@@ -28,15 +31,15 @@ export function readBundle(data) {
       continue;
     }
     try {
-      head = HEADER(decode(body, 256));
+      head = shape(decode(body, 256));
     } catch {
-      throw bad("not a bundle");
+      throw bad("another head");
     }
-    if (head.format !== FORMAT) throw bad("another format");
+    if (head.format !== format) throw bad("another format");
   }
   if (!head || rest) throw bad("ends too early");
   if (records.length !== head.count) throw bad(`${records.length} records of ${head.count}`);
-  return { network: head.network, campaign: head.campaign, records };
+  return { ...head, records };
 }
 
 /** One lookup over records; of two copies the one with its claim. */

@@ -15,6 +15,7 @@ from protocols.codec import decode, encode
 from protocols.errors import Reason
 from protocols.join import INVITE, Invite, invite_id, make_join, sign_invite
 from protocols.keys import RecordId, Scope, Seed, SigningKey, network_id
+from protocols.proof import ProofKind
 from protocols.record import NO_BACKLINK, encode_record, sign_record
 from protocols.settlement.cut import CUT_ENTRY, ROW
 from protocols.settlement.redeem import (
@@ -27,6 +28,7 @@ from protocols.settlement.redeem import (
 from protocols.settlement.voucher import make_voucher, voucher_text
 from protocols.text import LINK_MAX
 from tests import vectors_vouchers
+from tests.cheats import file_of, fork, proof_of
 from tests.generate import PAGES
 from tests.spec_tables import constants
 from tests.worlds import NETWORK, SCAN_STAGE, World, key_of
@@ -237,3 +239,10 @@ def test_the_example_of_0010(small):
     assert f"{len(small.records)} records in {len(data):,} bytes" in text("0010")
     assert holds("0010", data[:79])
     assert len(encode_record(small.records[0])) > 64
+
+
+def test_the_example_of_0012():
+    proof = proof_of(fork(), ProofKind.FORK)
+    data = file_of(proof)
+    assert f"{len(proof.records)} records in {len(data):,} bytes" in text("0012")
+    assert holds("0012", data[:110])
