@@ -218,6 +218,9 @@ class Feeds:
         """
         async with self._lock:
             intake = Intake(self.store, self._verifier, self._scopes, self._own)
+            for room in self._rooms.values():
+                if room is not None:
+                    room.begin()
             for record in self._decoded(batch, intake):
                 if await self._has_room(record):
                     intake.add(record)
@@ -330,6 +333,8 @@ class Feeds:
             self._last_ms[scope, key.author] = records[-1].header.time_ms
             head = Head(records[-1].seq, records[-1].id)
             self._scopes[scope].put(key.author, FeedState(head=head))
+            for record in records:
+                self._fill(record)
             self._notify(Change(records=records))
             return records
 
@@ -456,6 +461,12 @@ class Feeds:
             self.note_damage(error, scope)
             return True
 
+    def _fill(self, record: Record) -> None:
+        """Count a stored record among what its campaign has room for."""
+        room = self._rooms.get(record.scope)
+        if room is not None:
+            room.took(record)
+
     def _followed(self, scope: Scope) -> None:
         if scope not in self._scopes:
             raise ProtocolError(Reason.UNKNOWN_SCOPE, scope.hex())
@@ -476,9 +487,7 @@ class Feeds:
             self._last_ms.pop((scope, author), None)
         for record in intake.accepted:
             self.missing.pop(record.id, None)
-            room = self._rooms.get(record.scope)
-            if room is not None:
-                room.took(record)
+            self._fill(record)
         self._stopped.update(intake.stopped)
         report = Report(
             accepted=tuple(intake.accepted),
