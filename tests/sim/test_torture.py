@@ -90,8 +90,10 @@ def test_a_fraud_that_nobody_finds_is_noticed(name: str) -> None:
     assert report.checker in checkers, words(report)
 
 
-def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed() -> None:
-    command = [sys.executable, "-m", "cli.main", "sim", "--seed", "6", "--nodes", "9"]
+@pytest.mark.parametrize("cheat", ["none", "forks-its-close"])
+def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed(cheat: str) -> None:
+    command = [sys.executable, "-m", "cli.main", "sim", "--seed", "6", "--nodes", "10"]
+    command += ["--cheat", cheat]
     digests = [
         json.loads(
             subprocess.run(
