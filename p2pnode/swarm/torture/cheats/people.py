@@ -200,6 +200,9 @@ class Erases(Crook):
 class ComesLate(Crook):
     """Joins and scans after the deadline, with a clock that says it was before."""
 
+    until: int = 0
+    """The deadline it missed."""
+
     async def act(self) -> None:
         """What witnesses see late is late, whatever it says of itself."""
         link = await self.play.link(self.town.plan.sponsor)
@@ -212,9 +215,6 @@ class ComesLate(Crook):
             await self.publish(Kind.SCAN, scan_of(code, campaign, key, "late"))
         self.until = one.accept_until
         await self.finished(one)
-
-    until: int = 0
-    """The deadline it missed."""
 
     def expect(self, scene: Scene) -> None:
         """Rounds up to that one do not count it."""

@@ -72,6 +72,9 @@ class _Stopped:
 class Backdates(LyingWitness):
     """Dates all it sees as early as it may, and sees a puppet that came late."""
 
+    late: tuple[Record, ...] = ()
+    """The puppet's records."""
+
     async def say(self, node: Node, final: int | None, honestly: Any) -> None:
         """Only a final has to be late enough."""
         if final is None:
@@ -87,7 +90,7 @@ class Backdates(LyingWitness):
         """Let a puppet come late to this witness, which says that it was early."""
         link = await self.play.link(self.town.plan.sponsor)
         one = await self.deadline(-LATE_S)
-        self.late = await self.puppet(self.liar, link, "late", self.code())
+        self.late = tuple(await self.puppet(self.liar, link, "late", self.code()))
         feed = [(r.author, r.seq, r.id) for r in self.late[-1:]]
         node = self.town.homes[self.liar].node
         if node is not None and feed:
@@ -97,9 +100,6 @@ class Backdates(LyingWitness):
 
             await self.say(node, None, early)
         await self.finished(one)
-
-    late: list[Record] = []  # noqa: RUF012 - replaced, never changed
-    """What came late."""
 
 
 class ListsNothing(LyingWitness):
