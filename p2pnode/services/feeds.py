@@ -286,6 +286,9 @@ class Feeds:
         """
         async with self._lock:
             intake = self._intake()
+            for room in self._rooms.values():
+                if room is not None:
+                    room.begin()
             for record in self._decoded(batch, intake):
                 if await self._has_room(record):
                     intake.add(record)
@@ -436,6 +439,8 @@ class Feeds:
             self._last_ms[scope, key.author] = records[-1].header.time_ms
             head = Head(records[-1].seq, records[-1].id)
             self._scopes[scope].put(key.author, FeedState(head=head))
+            for record in records:
+                self._fill(record)
             self._notify(Change(records=records))
             return records
 
@@ -575,6 +580,12 @@ class Feeds:
             self.note_damage(error, scope)
             return True
 
+    def _fill(self, record: Record) -> None:
+        """Count a stored record among what its campaign has room for."""
+        room = self._rooms.get(record.scope)
+        if room is not None:
+            room.took(record)
+
     def _followed(self, scope: Scope) -> None:
         if scope not in self._scopes:
             raise ProtocolError(Reason.UNKNOWN_SCOPE, scope.hex())
@@ -601,9 +612,7 @@ class Feeds:
         asked = tuple(one for one in filled if one.id in self.missing)
         self._is_here((*accepted, *asked))
         for record in accepted:
-            room = self._rooms.get(record.scope)
-            if room is not None:
-                room.took(record)
+            self._fill(record)
         self._stopped.update(dict.fromkeys(newly))
         report = Report(
             accepted=tuple(accepted),

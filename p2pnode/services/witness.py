@@ -22,11 +22,12 @@ import trio
 
 from p2pnode.ports import StoreDamaged, StoreInDoubt
 from p2pnode.services.feeds import Draft
+from p2pnode.services.room import INVITE_SHARE, join_of
 from protocols.claims import Fork, Kind, Seen
 from protocols.errors import ProtocolError
 from protocols.evidence import witness_room
 from protocols.feed import Head
-from protocols.join import Continue, Join, check_continue, check_join
+from protocols.join import Join, check_continue, check_join
 from protocols.keys import AuthorKey, RecordId, Scope, SigningKey, witness_scope
 from protocols.limits import HEADS_MAX, PART_SPARE
 from protocols.testimony import fork_proof
@@ -51,9 +52,6 @@ FORKS_MAX: Final = 16
 
 VERDICTS_MAX: Final = 4_096
 """Verdicts about genesis records that are remembered for a campaign."""
-
-INVITE_SHARE: Final = 4
-"""Of the feeds that may be listed, one in so many comes by one invite."""
 
 STRIDE: Final = 32
 """Feeds looked at before other tasks have a turn."""
@@ -252,7 +250,7 @@ class Duty:
         root: AuthorKey | None = None
         while not (author in self._roots or author in chain):
             feed = self._feed(author)
-            join = _join(feed[0]) if feed else None
+            join = join_of(feed[0]) if feed else None
             if join is None or self.view.terms.names(author):
                 break
             chain.append(author)
@@ -544,16 +542,8 @@ async def _breathe(turn: int) -> None:
 
 def _inviter(genesis: Record) -> AuthorKey | None:
     """Who invited an author, as her genesis says."""
-    join = _join(genesis)
+    join = join_of(genesis)
     return None if join is None else join.invite.inviter
-
-
-def _join(genesis: Record) -> Join | None:
-    """The join that a genesis is, or that it continues."""
-    claim = None if genesis.claim_bytes is None else genesis.claim()
-    if isinstance(claim, Continue):
-        return claim.join
-    return claim if isinstance(claim, Join) else None
 
 
 def _is_sound(view: View, genesis: Record) -> bool:

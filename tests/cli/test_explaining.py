@@ -28,8 +28,11 @@ NOT_OF_SETTLEMENT = {
     *(Reason.BAD_CLAIM, Reason.GAP, Reason.FORK, Reason.NOT_A_FORK, Reason.BAD_CODE),
     *(Reason.UNKNOWN_SCOPE, Reason.NO_ROOM, Reason.BAD_FRAME, Reason.TOO_MUCH),
     *(Reason.UNEXPECTED_FRAME, Reason.BAD_PROOF, Reason.BAD_BUNDLE),
+    *(Reason.NO_AMOUNT, Reason.OVER_LINE, Reason.NOT_PAYEE, Reason.WRONG_ACCEPTOR),
+    *(Reason.VOUCHER_EXPIRED, Reason.REDEEMED, Reason.OVERSPENT, Reason.UNKNOWN_LINE),
+    *(Reason.NOT_ISSUER, Reason.UNKNOWN_OWE, Reason.NOT_CREDITOR, Reason.NOT_PROVEN),
 }
-"""Reasons of doors and codecs: what they refuse never comes to be settled."""
+"""Reasons of doors, codecs, tills, proofs: what they refuse is never settled."""
 
 SETTLED = [one for one in Reason if one not in NOT_OF_SETTLEMENT]
 

@@ -257,6 +257,6 @@ def refused(argument: str) -> str:
 def test_bad_pictures(tmp_path: Path) -> None:
     Image.new("L", (99, 99), 255).save(tmp_path / "white.png")
     assert refused(str(tmp_path / "white.png")) == "no-code"
-    (tmp_path / "text.png").write_text("P2PNODE:T/AAAA")
+    (tmp_path / "text.png").write_text("no picture")
     assert refused(str(tmp_path / "text.png")) == "bad-picture"
     assert refused("P2PNOD:T/" + "A" * 4_000) == "no-file"

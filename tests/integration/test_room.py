@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from p2pnode.services.feeds import Feeds
 from p2pnode.services.library import Library
 from protocols.claims import Announce, Kind, Seen
@@ -83,6 +85,66 @@ async def test_feeds_beyond_the_terms_are_not_kept() -> None:
     assert refused == [[]] * 10 + [[Reason.NO_ROOM]] * 10
     more = grow(world, key_of("guest 0"), 2)
     assert await take(player, more) == [], "who is in may write on"
+
+
+FEEDS = 16
+SHARE = FEEDS // 4 + 1
+"""Of the feeds, those that one invite brings, and a quarter of that more."""
+
+
+def flood(world: World, count: int) -> list[Record]:
+    """Strangers by one public invite, and below the first of them."""
+    made = world.invite(world.sponsor, uses=0, tag="public")
+    half = count // 2
+    direct = [world.join_by(f"flood {number}", made) for number in range(half)]
+    more = range(half, count)
+    return direct + [world.join(f"flood {n}", "flood 0", tag=str(n)) for n in more]
+
+
+async def test_one_invite_locks_nobody_else_out() -> None:
+    player, world = await follower(feeds=FEEDS)
+    joins = flood(world, 100)
+    assert len(await take(player, joins)) == 100 - SHARE, "also in one batch"
+    assert await take(player, [world.join("bob")]) == []
+    below = world.join("carol", "bob")
+    await again(player)
+    assert await take(player, joins[-3:]) == [Reason.NO_ROOM] * 3
+    assert await take(player, [below]) == []
+
+
+async def test_those_whom_nobody_invited_lock_nobody_out() -> None:
+    player, world = await follower(feeds=FEEDS)
+    joins = [world.join(f"orphan {n}", f"nobody {n}") for n in range(100)]
+    assert len(await take(player, joins)) == 100 - SHARE
+    assert await take(player, [world.join("bob"), world.join("carol", "bob")]) == []
+
+
+async def test_what_comes_below_an_own_key_counts_as_its_inviters() -> None:
+    player, world = await follower(feeds=FEEDS)
+    made = world.invite(world.sponsor, uses=0, tag="public")
+    mine = world.join_by("alice", made)
+    claim, key = mine.claim(), key_of("alice")
+    assert len(await take(player, flood(world, 100))) == 100 - SHARE
+    await player.feeds.publish(key, world.scope, Kind.JOIN, claim)
+    assert await take(player, [world.join("bob", "alice")]) == [Reason.NO_ROOM]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_what_a_witness_lists_is_kept(restarted: bool) -> None:
+    player, world = await follower(feeds=FEEDS)
+    joins = flood(world, 100)
+    refused = await take(player, joins)
+    assert len(refused) == 100 - SHARE
+    late = [one for one in joins if player.feeds.head(world.scope, one.author) is None]
+    heads = sorted((one.author, one.seq, one.id) for one in late[:3])
+    seen = Seen(salt=bytes(16), final=None, heads=tuple(heads))
+    scope = witness_scope(world.scope)
+    record = world.write(world.witness_keys[0], Kind.SEEN, seen, scope=scope)
+    assert await take(player, [record]) == []
+    if restarted:
+        await again(player)
+    assert await take(player, late) == [Reason.NO_ROOM] * (len(late) - 3)
+    assert all(player.feeds.head(world.scope, author) for author, _, _ in heads)
 
 
 async def test_the_witness_scope_is_for_witnesses() -> None:

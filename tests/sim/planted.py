@@ -190,17 +190,17 @@ def talkative_log() -> AbstractContextManager[Any]:
 
 BUGS: dict[str, tuple[Bug, int]] = {
     "lost acknowledgement": (lost_acknowledgement, 1),
-    "skipped backlink check": (skipped_backlink, 7),
-    "skipped signature check": (skipped_signature, 7),
+    "skipped backlink check": (skipped_backlink, 1),
+    "skipped signature check": (skipped_signature, 1),
     "statement lines in another order": (disordered_lines, 1),
-    "a later head on another branch believed": (other_branch_believed, 54),
+    "a later head on another branch believed": (other_branch_believed, 11),
     "an in-doubt commit trusted": (doubtful_commit_trusted, 1),
-    "signed from memory after a doubt": (signed_from_memory, 28),
+    "signed from memory after a doubt": (signed_from_memory, 3),
     "a rounding that loses a fen": (lost_fen, 1),
-    "a fork proof not passed on": (proof_kept_back, 5),
-    "an unbounded queue": (unbounded_queue, 1),
-    "a comparison that stops early": (comparing_stopped, 1),
-    "a campaign half followed": (half_followed, 17),
+    "a fork proof not passed on": (proof_kept_back, 2),
+    "an unbounded queue": (unbounded_queue, 4),
+    "a comparison that stops early": (comparing_stopped, 4),
+    "a campaign half followed": (half_followed, 2),
     "a secret in the log": (talkative_log, 1),
 }
 """Bug -> how it is planted, and a seed of 12 nodes that finds it soon."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -11,8 +13,11 @@ from contextlib import closing
 import pytest
 
 from cli import sim
+from p2pnode.swarm.torture import cheats
 from p2pnode.swarm.torture.plan import NODES_MIN, draw
+from p2pnode.swarm.torture.roles import CHEAT_NODES_MIN, CHEATS
 from p2pnode.swarm.torture.run import Report, run_seed
+from tests.sim.frauds import FRAUDS
 from tests.sim.planted import BUGS, NODES, hunt
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
@@ -52,8 +57,43 @@ def test_small_seeds_hold(nodes: int) -> None:
     assert report.held, words(report)
 
 
-def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed() -> None:
-    command = [sys.executable, "-m", "cli.main", "sim", "--seed", "6", "--nodes", "9"]
+CHEATS_SEEDS = range(FIRST, FIRST + 30)
+"""Towns in which somebody cheats, each in another way until all had their turn."""
+
+
+def test_the_cheats_are_those_that_can_be_drawn() -> None:
+    assert [*cheats.KINDS] == ["", *CHEATS]
+
+
+def test_somebody_cheats_and_is_found_out() -> None:
+    """Two at a time; 2,000 by hand: `p2pnode sim --cheat all --nodes 10 --seeds 77`."""
+    names = [*CHEATS]
+    plays = [(seed, names[seed % len(names)]) for seed in CHEATS_SEEDS]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        run = functools.partial(sim._run, CHEAT_NODES_MIN)
+        for report in pool.imap(run, plays):
+            assert report.held, words(report)
+
+
+def test_who_cheats_is_named_in_the_command() -> None:
+    report = run_seed(FIRST, nodes=CHEAT_NODES_MIN, cheat="lies-in-a-root")
+    assert report.command.endswith("--nodes 10 --cheat lies-in-a-root")
+    assert run_seed(FIRST, nodes=NODES_MIN).command.endswith("--cheat none")
+
+
+@pytest.mark.parametrize("name", FRAUDS)
+def test_a_fraud_that_nobody_finds_is_noticed(name: str) -> None:
+    """A node that lets a cheat through is a bug that the checkers must see."""
+    bug, cheat, checkers = FRAUDS[name]
+    with bug():
+        report = run_seed(FIRST, nodes=CHEAT_NODES_MIN, cheat=cheat)
+    assert report.checker in checkers, words(report)
+
+
+@pytest.mark.parametrize("cheat", ["none", "forks-its-close"])
+def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed(cheat: str) -> None:
+    command = [sys.executable, "-m", "cli.main", "sim", "--seed", "6", "--nodes", "10"]
+    command += ["--cheat", cheat]
     digests = [
         json.loads(
             subprocess.run(

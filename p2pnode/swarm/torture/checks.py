@@ -176,14 +176,21 @@ def check_stores(checks: Checks, town: Town, scopes: Sequence[Scope]) -> None:
                 found = f"{shown.hex()[:8]} lost by {home.name}"
                 checks.breach("I1", "nothing lost that was shown", found)
         _check_feeds(checks, home)
+    found = absent(checks, town, scopes)
+    if found:
+        checks.breach("I1", "what was acknowledged to be everywhere", found)
+
+
+def absent(checks: Checks, town: Town, scopes: Sequence[Scope]) -> str:
+    """I1: what an honest node published and another lacks; "" if nothing."""
     for published, owner in checks.own.items():
         record = town.homes[owner].disk.peek(published)
         if record is None or town.homes[owner].is_gone or record.scope not in scopes:
             continue
         for home in _honest(checks, town):
             if home.disk.peek(published) is None:
-                found = f"{_name(town.homes[owner], record)} is not at {home.name}"
-                checks.breach("I1", "what was acknowledged to be everywhere", found)
+                return f"{_name(town.homes[owner], record)} is not at {home.name}"
+    return ""
 
 
 def _check_feeds(checks: Checks, home: Home) -> None:

@@ -10,17 +10,20 @@ import trio
 
 from p2pnode.swarm.simulation import EPOCH_MS, NETWORK
 from p2pnode.swarm.torture.town import STREET
-from protocols.claims import Announce, Kind, Seen
+from protocols.claims import Announce, Kind, Scan, Seen
 from protocols.feed import Head
 from protocols.join import make_join
 from protocols.keys import RecordId, Scope, Seed, Signature, SigningKey, witness_scope
 from protocols.record import NO_BACKLINK, Record, encode_record, sign_record
+from protocols.tags.code import evidence_for
+from protocols.tags.entry import tag_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from p2pnode.swarm.torture.town import Town
     from protocols.invite_link import InviteLink
+    from protocols.tags.code import TagCode
 
 APART_S: Final = 12.0
 """How long the twins' two halves of the town are kept apart."""
@@ -34,16 +37,17 @@ class Pen:
     scope: Scope
     head: Head | None = None
 
-    def write(self, kind: Kind, claim: Any) -> Record:
-        """Sign the next record of this branch."""
+    def write(self, kind: Kind, claim: Any, time_ms: int | None = None) -> Record:
+        """Sign the next record of this branch; as of now, if no time is given."""
         head = self.head
+        now_ms = EPOCH_MS + round(1000 * trio.current_time())
         record = sign_record(
             self.key,
             network=NETWORK,
             scope=self.scope,
             seq=0 if head is None else head.seq + 1,
             backlink=NO_BACKLINK if head is None else head.id,
-            time_ms=EPOCH_MS + round(1000 * trio.current_time()),
+            time_ms=now_ms if time_ms is None else time_ms,
             kind=kind,
             claim=claim,
         )
@@ -62,30 +66,52 @@ def liar_key(seed: int, name: str) -> SigningKey:
 
 
 def branches(
-    town: Town, link: InviteLink, key: SigningKey
+    town: Town, link: InviteLink, key: SigningKey, code: TagCode | None
 ) -> tuple[list[Record], list[Record]]:
-    """Two branches of one feed, from its genesis on; they part at a drawn seq."""
-    campaign = link.invite.campaign
+    """Two branches of one feed; they part at a drawn seq, or where the plan says.
+
+    With a code both branches scan it.
+    """
+    at, campaign = town.plan.fork_at, link.invite.campaign
+    if at is None:
+        at = town.rng.randrange(1, 4)
     claim = make_join(
         link.invite, link.signature, link.secret, key.author, _salt("twins")
     )
-    pen = Pen(key=key, scope=campaign)
-    same = [pen.write(Kind.JOIN, claim)]
-    same += [pen.announce(f"same {n}") for n in range(town.rng.randrange(3))]
-    other = Pen(key=key, scope=campaign, head=pen.head)
-    one = [pen.announce(f"one {n}") for n in range(town.rng.randrange(1, 5))]
-    two = [other.announce(f"two {n}") for n in range(town.rng.randrange(1, 5))]
-    return [*same, *one], [*same, *two]
+    one, two = Pen(key=key, scope=campaign), Pen(key=key, scope=campaign)
+    same: list[Record] = []
+    if at:
+        same = [one.write(Kind.JOIN, claim)]
+        same += [one.announce(f"same {n}") for n in range(1, at)]
+        two.head = one.head
+    found: list[list[Record]] = []
+    for pen, word in ((one, "one"), (two, "two")):
+        branch = list(same)
+        if not at:
+            branch.append(pen.write(Kind.JOIN, replace(claim, salt=_salt(word))))
+        if code is not None:
+            branch.append(pen.write(Kind.SCAN, scan_of(code, campaign, key, word)))
+        more = range(town.rng.randrange(1, 5))
+        branch += [pen.announce(f"{word} {n}") for n in more]
+        found.append(branch)
+    return found[0], found[1]
 
 
-async def play_twins(town: Town, link: InviteLink) -> None:
+def scan_of(code: TagCode, campaign: Scope, key: SigningKey, word: str) -> Scan:
+    """A scan of a code as it is good in a campaign, for the first stage."""
+    evidence = evidence_for(code, NETWORK, campaign, key.author)
+    return Scan(salt=_salt(word), stage=0, tag=tag_id(code.entry), evidence=evidence)
+
+
+async def play_twins(town: Town, link: InviteLink, code: TagCode | None = None) -> None:
     """Feed different branches to different halves of the town."""
     key = liar_key(town.plan.seed, "twins")
     names = [name for name in town.plan.everybody if name not in town.plan.twins]
     half = [name for name in names if town.rng.random() < 0.5]
     if not town.calm and town.rng.random() < 0.7:
         town.world.partition([[*half, town.plan.twins[0]]])
-    for twin, records in zip(town.plan.twins, branches(town, link, key), strict=True):
+    both = branches(town, link, key, code)
+    for twin, records in zip(town.plan.twins, both, strict=True):
         town.nursery.start_soon(_spread, town, twin, records)
     await trio.sleep(APART_S)
     town.world.partition([])

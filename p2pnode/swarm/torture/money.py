@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from p2pnode.swarm.torture.play import BUY, FIND, FOUND, PERCENT_BP
-from protocols.claims import Kind
-from protocols.keys import witness_scope
+from p2pnode.swarm.torture.offer import (
+    BACK_BP,
+    FIND,
+    FOUND,
+    GREET,
+    GREETED,
+    PERCENT_BP,
+)
 from protocols.settlement.money import Why
 from protocols.settlement.verify import Verdict, declared_chain
 
@@ -16,33 +21,29 @@ if TYPE_CHECKING:
     from p2pnode.services.closing import Verified
     from p2pnode.services.library import View
     from p2pnode.swarm.torture.checks import Checks
-    from protocols.keys import AuthorKey, RecordId
-    from protocols.record import Record
     from protocols.settlement.cut import Declared
     from protocols.settlement.judge import Grant
     from protocols.settlement.settle import Settlement
     from protocols.settlement.verify import CloseReport
 
-BACK_BP = 1_000
 BP = 10_000
 
 
-def digest(found: Verified) -> tuple[object, ...]:
-    """Everything that nodes with the same evidence must say alike."""
-    return tuple(
-        (
-            report.close.id,
-            report.statement,
-            report.cut,
-            report.settlement.statement_root if report.settlement else None,
-            report.settlement.rows_root if report.settlement else None,
-            report.settlement.lines if report.settlement else None,
-        )
-        for report in found.reports
+def answer(report: CloseReport) -> tuple[object, ...]:
+    """Everything that nodes with the same evidence must say alike of a close."""
+    settled = report.settlement
+    return (
+        report.statement,
+        report.reason,
+        report.cut,
+        report.findings,
+        settled and settled.statement_root,
+        settled and settled.rows_root,
+        settled and settled.lines,
     )
 
 
-def check_verified(checks: Checks, name: str, found: Verified) -> None:
+def check_honest(checks: Checks, name: str, found: Verified) -> None:
     """I2: an honest sponsor's closes are right for everybody."""
     for report in found.reports:
         if report.statement is not Verdict.OK or report.cut is not Verdict.OK:
@@ -77,19 +78,19 @@ def check_sums(checks: Checks, view: View, reports: Sequence[CloseReport]) -> No
 
 def _check_grant(checks: Checks, grant: Grant) -> None:
     """The shares of one act, worked out by halving over and over."""
-    if grant.act.stage_index == FIND:
-        pool, back = FOUND, 0
-    else:
-        assert grant.act.stage_index == BUY
-        pool = grant.act.amount * PERCENT_BP // BP
-        back = grant.pool * BACK_BP // BP
+    fixed = {FIND: FOUND, GREET: GREETED}.get(grant.act.stage_index)
+    pool = grant.act.amount * PERCENT_BP // BP if fixed is None else fixed
+    back = grant.pool * BACK_BP // BP if fixed is None else 0
     if not 0 <= grant.pool <= pool:
         checks.breach("I3", f"a pool of at most {pool}", str(grant.pool))
     person = grant.act.person
     assert person is not None
     shared = grant.pool - back
-    chain = enumerate(person.chain()[::-1])
-    wanted = sorted((m.root, shared >> n + 1) for n, m in chain if shared >> n + 1)
+    if grant.act.stage_index == GREET:
+        wanted = [(person.root, shared)]
+    else:
+        chain = enumerate(person.chain()[::-1])
+        wanted = sorted((m.root, shared >> n + 1) for n, m in chain if shared >> n + 1)
     got = sorted((s.payee, s.amount) for s in grant.shares if s.why is Why.CHAIN)
     if got != wanted:
         amounts = [amount for _, amount in got]
@@ -122,56 +123,3 @@ def _check_lines(
 def _equal(checks: Checks, what: str, found: int, wanted: int) -> None:
     if found != wanted:
         checks.breach("I3", f"{what}: {wanted}", str(found))
-
-
-def check_cover(
-    checks: Checks, view: View, closes: Sequence[CloseReport], records: Sequence[Record]
-) -> None:
-    """I5: each record under a cut is covered by f+1 of the named witnesses.
-
-    As the rule says it, without the code of settlement: a witness covers a
-    record if it listed the record or a descendant, and all that it listed of
-    that author before stands on the same branch.
-    """
-    by_id = {record.id: record for record in records}
-    scope = witness_scope(view.campaign)
-    for report in closes:
-        covers = []
-        for final in report.claim.finals:
-            author = by_id[final].author
-            feed = [r for r in records if (r.scope, r.author) == (scope, author)]
-            feed.sort(key=lambda record: record.seq)
-            covers.append(_covered(feed[: by_id[final].seq + 1], by_id))
-        for entry in declared_chain(view.terms, report.close, view.evidence)[-1].cut:
-            count = sum(entry.id in cover for cover in covers)
-            if count <= view.terms.faults:
-                found = f"{count} for seq {entry.seq} of {entry.author.hex()[:8]}"
-                checks.breach("I5", f"{view.terms.faults + 1} witnesses", found)
-
-
-def _covered(
-    feed: Sequence[Record], by_id: dict[RecordId, Record]
-) -> dict[RecordId, None]:
-    """What one witness's feed covers."""
-    found: dict[RecordId, None] = {}
-    listed: dict[AuthorKey, list[RecordId]] = {}
-    for record in feed:
-        if record.kind != Kind.SEEN:
-            continue
-        for author, _, head in record.claim().heads:
-            line = _line(head, by_id)
-            before = listed.setdefault(author, [])
-            if all(one in line or head in _line(one, by_id) for one in before):
-                found.update(line)
-            before.append(head)
-    return found
-
-
-def _line(head: RecordId, by_id: dict[RecordId, Record]) -> dict[RecordId, None]:
-    """A record and all before it, as far as they are here."""
-    found: dict[RecordId, None] = {}
-    record = by_id.get(head)
-    while record is not None:
-        found[record.id] = None
-        record = by_id.get(record.header.backlink)
-    return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from p2pnode.net.simulated import Weather
+from p2pnode.swarm.torture.roles import CHEAT_NODES_MIN, CHEATS
 
 NODES_MIN: Final = 8
 """A sponsor, four witnesses, a charity and two residents."""
@@ -70,6 +71,19 @@ class Plan:
     sponsor: str = "sponsor"
     charity: str = "charity"
     witnesses: tuple[str, ...] = ()
+    bakers: tuple[str, ...] = ()
+    """A shop that is no witness, where there are nodes enough."""
+    cheat: str = ""
+    """How somebody cheats, a name of `roles`; "": nobody does."""
+    crook: str = ""
+    """A resident of bad intent, where the cheat needs one."""
+    cheats: tuple[str, ...] = ()
+    """Who breaks the rules on purpose, the crook among them."""
+    fork_at: int | None = None
+    """Where the twins' branches part; None: drawn later."""
+    feeds_max: int = 1_000
+    join_bits: int = 0
+    """The terms' cap on feeds, and their work for a public invite."""
     people: tuple[str, ...] = ()
     """Honest residents, in the order in which they join."""
     inviters: dict[str, str] = field(default_factory=dict)
@@ -101,8 +115,14 @@ class Plan:
     @property
     def honest(self) -> tuple[str, ...]:
         """Everybody who keeps the rules, those that leave among them."""
-        core = (self.sponsor, self.charity, *self.witnesses, *self.people)
-        return tuple(name for name in core if name != self.lying_witness)
+        core = (self.sponsor, self.charity, *self.shops, *self.people)
+        liars = (*self.cheats, self.lying_witness)
+        return tuple(name for name in core if name not in liars)
+
+    @property
+    def shops(self) -> tuple[str, ...]:
+        """The merchants of the terms: every witness is one."""
+        return (*self.witnesses, *self.bakers)
 
     @property
     def has_street(self) -> bool:
@@ -112,19 +132,25 @@ class Plan:
     @property
     def everybody(self) -> tuple[str, ...]:
         """All nodes, in the order in which they are born."""
-        core = (self.sponsor, *self.witnesses, self.charity)
-        return (*core, *self.twins, *self.forgers, *self.people)
+        core = (self.sponsor, *self.shops, self.charity)
+        crook = (self.crook,) if self.crook else ()
+        return (*core, *self.twins, *self.forgers, *crook, *self.people)
 
 
-def draw(seed: int, nodes: int) -> Plan:
+def draw(seed: int, nodes: int, cheat: str | None = None) -> Plan:
     """Draw the plan of a seed.
 
     Args:
         seed: all chance comes from it.
         nodes: how many there are in all; at least `NODES_MIN`.
+        cheat: how somebody cheats, a name of `roles`, from `CHEAT_NODES_MIN`
+            nodes on; "": nobody does; None: the seed says.
     """
     rng = random.Random(f"plan {seed} {nodes}")  # noqa: S311 - simulation
-    plan = Plan(seed=seed, nodes=nodes)
+    drawn = rng.choice([*CHEATS, *[""] * len(CHEATS)])
+    if cheat is None:
+        cheat = drawn if nodes >= CHEAT_NODES_MIN else ""
+    plan = Plan(seed=seed, nodes=nodes, cheat=cheat)
     _cast(plan, rng)
     plan.calm_s = float(rng.randrange(40, 75))
     _weather(plan, rng)
@@ -143,23 +169,56 @@ def _cast(plan: Plan, rng: random.Random) -> None:
     """Who is who: liars take the places of residents."""
     seven = plan.nodes >= SEVEN_FROM and rng.random() < 0.2
     plan.witnesses = tuple(f"shop{i}" for i in range(7 if seven else 4))
-    left = plan.nodes - 2 - len(plan.witnesses)
-    if left >= 4 and rng.random() < 0.5:
-        plan.twins = ("twin-a", "twin-b")
-    if left >= 5 and rng.random() < 0.4:
-        plan.forgers = tuple(f"forger{i}" for i in range(rng.choice((1, 1, 2))))
-    left -= len(plan.twins) + len(plan.forgers)
-    plan.people = tuple(f"p{i:02}" for i in range(left))
+    _fill(plan, rng)
     known = [plan.sponsor]
     for name in plan.people:
         plan.inviters[name] = rng.choice(known[-6:])
         known.append(name)
     _come_and_go(plan, rng)
+    _corrupt(plan, rng)
     fate = rng.random()
+    if "witness" in CHEATS.get(plan.cheat, ()):
+        return  # who lies and who is silent are one fault each, and f is one
     if fate < 0.3 and plan.twins:
         plan.lying_witness = rng.choice(plan.witnesses)
     elif fate < 0.5:
         plan.silent_witness = rng.choice(plan.witnesses)
+
+
+def _fill(plan: Plan, rng: random.Random) -> None:
+    """Give the places that are left: liars, a shop, and residents."""
+    parts = CHEATS.get(plan.cheat, ())
+    left = plan.nodes - 2 - len(plan.witnesses)
+    if "twins" in parts or (left >= 5 and rng.random() < 0.5):
+        plan.twins = ("twin-a", "twin-b")
+        left -= 2
+    if "crook" in parts:
+        plan.crook = "crook"
+        left -= 1
+    if "baker" in parts or left >= 4:
+        plan.bakers = ("baker",)
+        left -= 1
+    if left >= 4 and rng.random() < 0.4:
+        plan.forgers = tuple(f"forger{i}" for i in range(rng.choice((1, 1, 2))))
+        left -= len(plan.forgers)
+    plan.people = tuple(f"p{i:02}" for i in range(left))
+
+
+def _corrupt(plan: Plan, rng: random.Random) -> None:
+    """Who cheats, and what the terms must be like for it."""
+    parts = CHEATS.get(plan.cheat, ())
+    liar = rng.choice(plan.witnesses)
+    names = {"sponsor": plan.sponsor, "witness": liar, "crook": plan.crook}
+    names["baker"] = "baker"
+    plan.cheats = tuple(names[part] for part in parts if part in names)
+    if plan.cheat == "switches-branches":
+        plan.lying_witness = liar
+    if plan.cheat.startswith("forks-at"):
+        plan.fork_at = 0
+    elif plan.cheat == "forks-later":
+        plan.fork_at = rng.randrange(1, 4)
+    if plan.cheat == "floods-an-invite":
+        plan.feeds_max, plan.join_bits = 4 * plan.nodes, 4
 
 
 def _come_and_go(plan: Plan, rng: random.Random) -> None:

@@ -14,32 +14,15 @@ import trio
 
 from p2pnode.failures import Failure
 from p2pnode.services.feeds import Draft
-from p2pnode.swarm.simulation import EPOCH_MS, NETWORK
 from p2pnode.swarm.torture import liars
+from p2pnode.swarm.torture.cheats import cheat_of
+from p2pnode.swarm.torture.offer import BUY, FIND, GREET, ORDER, STAGES, make_terms
+from p2pnode.swarm.torture.roles import CHEATS
 from p2pnode.swarm.torture.town import STREET, Down, Town
 from protocols.claims import Announce, Kind
 from protocols.keys import AuthorKey, Scope
 from protocols.tags.code import About, TagCode, make_batch, make_serial, read_code
 from protocols.tags.entry import group_root
-from protocols.terms import (
-    Act,
-    Caps,
-    Condition,
-    Count,
-    Group,
-    Halving,
-    Limits,
-    Line,
-    Once,
-    Party,
-    Residue,
-    Reward,
-    Role,
-    Round,
-    Stage,
-    Terms,
-    Witness,
-)
 from protocols.text import campaign_text
 
 if TYPE_CHECKING:
@@ -49,15 +32,8 @@ if TYPE_CHECKING:
     from p2pnode.services.library import View
     from p2pnode.swarm.torture.plan import Event
     from protocols.invite_link import InviteLink
-
-ROUND_S: Final = 40
-ROUNDS: Final = 12
-SEEN_S: Final = 12
-FOUND: Final = 333_333
-"""The pool of a balloon: no half of it is even."""
-PERCENT_BP: Final = 777
-FIND, BUY = 0, 1
-"""The stages, by index."""
+    from protocols.join import Card
+    from protocols.record import Record
 
 RAIN_S: Final = 6.0
 """When the weather turns bad: the terms are out by then."""
@@ -75,6 +51,17 @@ INVITE_EXPIRED: Final = "invite-expired"
 """What a node says to its owner whose clock is ten years ahead."""
 
 
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """An honest person's act: what the terms promise for it is owed."""
+
+    record: Record
+    stage: int
+    person: AuthorKey
+    amount: int = 0
+    """Of a purchase, as the till says it."""
+
+
 @dataclass(slots=True)
 class Campaign:
     """What the town plays, once it is published."""
@@ -82,6 +69,9 @@ class Campaign:
     id: Scope | None = None
     codes: list[TagCode] = field(default_factory=list)
     """Those that were not handed out yet."""
+    found: list[tuple[TagCode, Promise]] = field(default_factory=list)
+    """Those that honest people scanned."""
+    promises: list[Promise] = field(default_factory=list)
     busy: int = 0
     """How many still have something to do."""
 
@@ -98,6 +88,8 @@ class Play:
         self.town = town
         self._published = published
         self.campaign = Campaign()
+        self.cheat = cheat_of(town.plan.cheat, self)
+        town.corrupt = self.cheat.corrupt
         self._outside: dict[str, None] = {}
         """Who cannot join and only watches, because of her clock."""
 
@@ -114,7 +106,7 @@ class Play:
         if self.campaign.busy:
             return False
         town.note("all is done")
-        return await town.until(self._close, CLOSE_S)
+        return await town.until(self.cheat.close, CLOSE_S)
 
     async def _open(self) -> None:
         """Have all but the late born, the terms published, and everybody begin."""
@@ -131,15 +123,24 @@ class Play:
                     honest.append(name)
         await self._publish()
         town.nursery.start_soon(self._fates)
+        self._begin_all()
+
+    def _begin_all(self) -> None:
+        """Let everybody begin with her part."""
+        plan = self.town.plan
         for name in (*plan.witnesses, plan.charity):
-            self._begin(self._follow, name)
+            self._begin(self.follow, name)
+        for name in (*plan.bakers, *filter(None, [plan.crook])):
+            self._begin(self.follow, name)
         for name in plan.people:
             self._begin(self._resident, name)
         for number in range(plan.purchases):
-            self._begin(self._purchase, number)
+            for deal in (self._purchase, self._greeting, self._order):
+                self._begin(deal, number)
         for name in plan.bulk:
             self._begin(self._announce, name)
         self._begin(self._lie)
+        self._begin(self.cheat.act)
 
     async def view(self, name: str) -> View:
         """What a node holds of the campaign.
@@ -200,7 +201,7 @@ class Play:
         self.campaign.busy += 1
         self.town.nursery.start_soon(played)
 
-    async def _try(self, name: str, act: Callable[[Node], Awaitable[object]]) -> bool:
+    async def have(self, name: str, act: Callable[[Node], Awaitable[object]]) -> bool:
         """Have a node do something, again and again; False: it never will.
 
         Who did it already, or left for ever, is done.
@@ -230,9 +231,10 @@ class Play:
         secrets = [[sha256(f"{plan.seed} {n}".encode()).digest()[:16]] for n in numbers]
         labels = [f"balloon {n + 1}" for n in numbers]
         tags = make_batch(key.author, secrets[0][0], labels, secrets, About())
-        terms = self._terms(group_root([tag.entry for tag in tags]))
+        root = group_root([tag.entry for tag in tags])
+        terms = make_terms(plan, self.author, root)
         rows = [(tag.entry, tag.serial_keys()) for tag in tags]
-        await self._try(
+        await self.have(
             plan.sponsor, lambda node: node.acts.publish(terms, [("balloons", rows)])
         )
         for entry in self.town.node(plan.sponsor).library.entries:
@@ -242,62 +244,31 @@ class Play:
             read_code(make_serial(key, tag.entry, 0, tag.secrets[0])) for tag in tags
         ]
 
-    def _terms(self, tags_root: bytes) -> Terms:
-        plan = self.town.plan
-        shops = sorted(self._author(name) for name in plan.witnesses)
-        rounds = tuple(_round(number) for number in range(ROUNDS))
-        return Terms(
-            title="torture",
-            network=NETWORK,
-            nonce=sha256(f"nonce {plan.seed}".encode()).digest()[:16],
-            unit="CNY",
-            budget=plan.balloons * FOUND + 10_000,
-            sponsor=(self._author(plan.sponsor),),
-            witnesses=tuple(Witness(key=key, owner="shop") for key in shops),
-            rounds=rounds,
-            seen_interval_ms=1_000 * SEEN_S,
-            redeem_until=EPOCH_MS + 90 * 86_400_000,
-            residue=Residue(key=self._author(plan.charity), name="charity"),
-            named=tuple(_merchant(key) for key in shops),
-            groups=(Group(name="balloons", count=plan.balloons, root=tags_root),),
-            stages=STAGES,
-            conditions=(Condition(stage=FIND, count=Count.DISTINCT_TAGS, least=1),),
-            limits=Limits(paid_levels=0, per_person_per_day=0, place_interval_ms=0),
-            caps=Caps(
-                feeds=1_000,
-                records_per_feed=200,
-                bytes_per_feed=1 << 18,
-                named_records_per_feed=2_000,
-                named_bytes_per_feed=1 << 22,
-            ),
-            join_bits=0,
-            depth=64,
-            day_offset_min=480,
-        )
-
-    def _author(self, name: str) -> AuthorKey:
+    def author(self, name: str) -> AuthorKey:
+        """The author key of somebody the terms name."""
         key = self.town.homes[name].identity.author_key
         assert key is not None
         return key.author
 
-    async def _follow(self, name: str) -> None:
+    async def follow(self, name: str) -> None:
+        """Have a node follow the campaign."""
         campaign = self.campaign.id
         assert campaign is not None
-        await self._try(name, lambda node: node.acts.follow(campaign))
+        await self.have(name, lambda node: node.acts.follow(campaign))
 
     async def _resident(self, name: str) -> None:
         """Be born if late, join by an invite, find a balloon or two."""
         town, plan = self.town, self.town.plan
         await trio.sleep_until(2.0 + 2.0 * (plan.people.index(name) // 6))
         inviter = plan.inviters[name]
-        link = await self._link(inviter)
+        link = await self.link(inviter)
         if name in plan.late:
             await trio.sleep_until(plan.calm_s / 2)
             town.born(name, inviter)
-        if not await self._try(name, lambda node: node.acts.join(link)):
+        if not await self.have(name, lambda node: node.acts.join(link)):
             return
         if name in self._outside:
-            await self._follow(name)
+            await self.follow(name)
             return
         for _ in range(town.rng.choice((0, 1, 1, 2))):
             await trio.sleep(float(town.rng.randrange(1, 20)))
@@ -308,11 +279,14 @@ class Play:
                 self.campaign.codes.pop(0)
 
             async def scan(node: Node, code: TagCode = code) -> None:
-                await node.acts.scan(code)
+                record = (await node.acts.scan(code)).record
+                promise = Promise(record, FIND, record.author)
+                self.campaign.found.append((code, promise))
+                self.campaign.promises.append(promise)
 
-            await self._try(name, scan)
+            await self.have(name, scan)
 
-    async def _link(self, inviter: str) -> InviteLink:
+    async def link(self, inviter: str) -> InviteLink:
         """Have somebody make an invite, as soon as she can."""
         made: list[InviteLink] = []
 
@@ -328,23 +302,82 @@ class Play:
 
     async def _purchase(self, number: int) -> None:
         """Have a resident buy at a shop, which says so."""
-        town, plan = self.town, self.town.plan
-        shop = plan.witnesses[number % len(plan.witnesses)]
+        await self.deal(BUY, self._shop(number), self._buyer(number))
+
+    async def _greeting(self, number: int) -> None:
+        """Have a shop stand behind a resident's joining."""
+        await self.deal(GREET, self._shop(number + 1), self._buyer(number + 1))
+
+    async def _order(self, number: int) -> None:
+        """Have a resident order at a shop, which may refund a part."""
+        shop = self._shop(number + 2)
+        promise = await self.deal(ORDER, shop, self._buyer(number + 2))
+        if promise is not None and self.town.rng.random() < 0.5:
+            await self.refund(shop, promise.record, promise.amount // 3)
+
+    def _shop(self, number: int) -> str:
+        honest = [name for name in self.town.plan.shops if name in self.honest]
+        return honest[number % len(honest)]
+
+    def _buyer(self, number: int) -> str:
+        plan = self.town.plan
         buyers = [name for name in plan.people if name not in plan.gone]
-        buyer = buyers[number % len(buyers)]
-        await trio.sleep(float(town.rng.randrange(10, 40)))
-        amount = town.rng.randrange(1, 100_000)
+        return buyers[number % len(buyers)]
+
+    @property
+    def honest(self) -> tuple[str, ...]:
+        """Who keeps the rules."""
+        return self.town.plan.honest
+
+    async def deal(self, stage: int, shop: str, buyer: str) -> Promise | None:
+        """Have a buyer show her card and a shop say what she did there.
+
+        Returns:
+            What she is promised; None: they did not come together in time.
+        """
+        await trio.sleep(float(self.town.rng.randrange(10, 40)))
+        amount = self.town.rng.randrange(1, 100_000)
+        made: list[Promise] = []
 
         async def act() -> bool:
-            view = await self.view(buyer)
-            card = await town.node(buyer).acts.show_card(view, None)
-            view = await self.view(shop)
-            await town.node(shop).acts.outcome(
-                view, author=card.author, amount=amount, stage="buy", card=card
-            )
+            card = await self.card(buyer)
+            record = await self.vouch(stage, shop, card.author, amount, card)
+            made.append(Promise(record, stage, card.author, amount))
             return True
 
-        await town.until(act, PURCHASE_S)
+        await self.town.until(act, PURCHASE_S)
+        self.campaign.promises += made
+        return made[0] if made else None
+
+    async def card(self, buyer: str) -> Card:
+        """What a resident shows at a till."""
+        view = await self.view(buyer)
+        return await self.town.node(buyer).acts.show_card(view, None)
+
+    async def vouch(
+        self, stage: int, shop: str, who: AuthorKey, amount: int, card: Card | None
+    ) -> Record:
+        """Have a shop say that somebody did something there."""
+        view, name = await self.view(shop), STAGES[stage].id
+        acts = self.town.node(shop).acts
+        if stage != GREET:
+            return await acts.outcome(
+                view, author=who, amount=amount, stage=name, card=card
+            )
+        feed = view.evidence.feed(view.campaign, who)
+        if not feed:
+            raise Down(shop)
+        return await acts.attest(view, feed[0].id, card=card, stage=name)
+
+    async def refund(self, shop: str, order: Record, amount: int) -> None:
+        """Have a shop take back an order, wholly or in part."""
+
+        async def act() -> bool:
+            view = await self.view(shop)
+            await self.town.node(shop).acts.reverse(view, order.id, amount)
+            return True
+
+        await self.town.until(act, PURCHASE_S)
 
     async def _announce(self, name: str) -> None:
         """Tell the street many things at once."""
@@ -370,77 +403,17 @@ class Play:
             await node.feeds.publish_many(key, STREET, drafts)
 
         if name in town.homes:
-            await self._try(name, act)
+            await self.have(name, act)
 
     async def _lie(self) -> None:
         """Let the liars begin, who need an invite as everybody does."""
         town, plan = self.town, self.town.plan
         for name in plan.forgers:
-            forged = liars.forgeries(town, name, await self._link(plan.sponsor))
+            forged = liars.forgeries(town, name, await self.link(plan.sponsor))
             town.born(name, plan.sponsor, plan.witnesses[0], forged=forged)
-            self._begin(self._follow, name)
+            self._begin(self.follow, name)
         if plan.twins:
             await trio.sleep(float(town.rng.randrange(5, 25)))
-            await liars.play_twins(town, await self._link(plan.sponsor))
-
-    async def _close(self) -> bool:
-        """Have the sponsor close the latest round that can be."""
-        plan = self.town.plan
-        view = await self.view(plan.sponsor)
-        await self.town.node(plan.sponsor).books.close(view)
-        return True
-
-
-def _round(number: int) -> Round:
-    end = EPOCH_MS + (number + 1) * ROUND_S * 1_000
-    return Round(
-        opens=EPOCH_MS, closes=end, accept_until=end + 10_000, final_from=end + 12_000
-    )
-
-
-def _merchant(key: AuthorKey) -> Party:
-    return Party(
-        keys=(key,),
-        role=Role.MERCHANT,
-        name="shop",
-        amount_max=1_000_000,
-        per_day_max=10_000_000,
-        total_max=100_000_000,
-    )
-
-
-def _stage(name: str, act: Act, reward: Reward) -> Stage:
-    scan = act is Act.SCAN
-    return Stage(
-        id=name,
-        line=Line.OFFLINE,
-        act=act,
-        tags="balloons" if scan else None,
-        grade=2 if scan else 5,
-        once=Once.TAG if scan else Once.NEVER,
-        after=(),
-        opens=0,
-        closes=0,
-        late_ms=0,
-        fresh_ms=0,
-        per_window=0,
-        refund_ms=0,
-        bind_ms=0,
-        reward=reward,
-    )
-
-
-STAGES: Final = (
-    _stage(
-        "find",
-        Act.SCAN,
-        Reward(rule=Halving(), amount=FOUND, percent_bp=0, host_bp=0, back_bp=0),
-    ),
-    _stage(
-        "buy",
-        Act.OUTCOME,
-        Reward(
-            rule=Halving(), amount=0, percent_bp=PERCENT_BP, host_bp=0, back_bp=1_000
-        ),
-    ),
-)
+            codes, greedy = self.campaign.codes, "twins" in CHEATS.get(plan.cheat, ())
+            code = codes.pop() if greedy and codes else None
+            await liars.play_twins(town, await self.link(plan.sponsor), code)

@@ -16,7 +16,9 @@ from p2pnode.swarm.simulation import scheduler_seeded
 from p2pnode.swarm.torture import checks as checking
 from p2pnode.swarm.torture import money
 from p2pnode.swarm.torture.checks import Checks
+from p2pnode.swarm.torture.judgement import Scene, judge
 from p2pnode.swarm.torture.memo import remembered, replaced, set_to
+from p2pnode.swarm.torture.oracle import Oracle
 from p2pnode.swarm.torture.plan import draw
 from p2pnode.swarm.torture.play import Play
 from p2pnode.swarm.torture.town import Town
@@ -32,6 +34,9 @@ AGREE_S: Final = 300.0
 
 VERIFIED_S: Final = 60.0
 
+NEWBORN: Final = "newborn"
+"""Who is born when all is over, and hears of it from others."""
+
 SMALL: Final = {"LAG_RECORDS_MAX": 40, "BATCH_SECONDS": 0.1}
 """Limits of links: small ones are met often, larger batches take less time."""
 
@@ -42,6 +47,8 @@ class Report:
 
     seed: int
     nodes: int
+    cheat: str
+    """How somebody cheated; "": nobody did."""
     checker: str
     """"" if all invariants held."""
     expected: str
@@ -62,7 +69,8 @@ class Report:
     @property
     def command(self) -> str:
         """What runs this seed again."""
-        return f"p2pnode sim --seed {self.seed} --nodes {self.nodes}"
+        cheat = self.cheat or "none"
+        return f"p2pnode sim --seed {self.seed} --nodes {self.nodes} --cheat {cheat}"
 
 
 class _Logs(logging.Handler):
@@ -83,8 +91,14 @@ class _Logs(logging.Handler):
             )
 
 
-def run_seed(seed: int, *, nodes: int) -> Report:
-    """Torture `nodes` nodes as this seed says, and report."""
+def run_seed(seed: int, *, nodes: int, cheat: str | None = None) -> Report:
+    """Torture `nodes` nodes as this seed says, and report.
+
+    Args:
+        seed: all chance comes from it.
+        nodes: how many there are.
+        cheat: as `draw` takes it.
+    """
     began = time.process_time()
     world: list[Town] = []
 
@@ -101,7 +115,7 @@ def run_seed(seed: int, *, nodes: int) -> Report:
             nursery.cancel_scope.cancel()
         return trio.current_time()
 
-    plan = draw(seed, nodes)
+    plan = draw(seed, nodes, cheat)
     judged: list[Checks] = []
     virtual_s, error = 0.0, ""
     with scheduler_seeded(seed), remembered(), set_to(outbox, **SMALL):
@@ -118,6 +132,7 @@ def run_seed(seed: int, *, nodes: int) -> Report:
     return Report(
         seed=seed,
         nodes=nodes,
+        cheat=plan.cheat,
         checker=broken.checker if broken else "",
         expected=broken.expected if broken else "",
         found=broken.found if broken else "",
@@ -136,14 +151,21 @@ async def _life(town: Town, checks: Checks) -> None:
     if not await play.run():
         what = "a close" if not play.campaign.busy else "everybody to have acted"
         checks.breach("live", f"{what} after the healing", f"{play.campaign.busy} busy")
+    if town.plan.cheat:
+        await play.cheat.after()
+        _newborn(town, checks, play)
     assert play.campaign.id is not None
     scopes = checking.scopes_of(play.campaign.id, street=town.plan.has_street)
 
     async def agreed() -> bool:
-        return not checking.differing(checks, town, scopes)
+        if checking.differing(checks, town, compared):
+            return False
+        return play.cheat.converges or not checking.absent(checks, town, scopes)
 
+    # A flood beyond the caps leaves each node with other joins of the flooder's.
+    compared = scopes if play.cheat.converges else scopes[1:]
     if not await town.until(agreed, AGREE_S):
-        found = checking.differing(checks, town, scopes)
+        found = checking.differing(checks, town, compared)
         checks.breach("I4", "equal frontiers after the healing", found)
     town.note("agreed")
     checking.check_stores(checks, town, scopes)
@@ -151,30 +173,38 @@ async def _life(town: Town, checks: Checks) -> None:
     await _settle(town, checks, play)
 
 
+def _newborn(town: Town, checks: Checks, play: Play) -> None:
+    """Have somebody be born who knows only what one honest node tells."""
+    checks.shown[NEWBORN] = {}
+    here = [name for name in town.plan.honest if not town.homes[name].is_gone]
+    town.born(NEWBORN, town.rng.choice(here))
+    town.nursery.start_soon(play.follow, NEWBORN)
+
+
 async def _settle(town: Town, checks: Checks, play: Play) -> None:
     """Have every node verify the closes: all must say the same, and be right."""
-    digests: dict[tuple[object, ...], str] = {}
-    here = [name for name, home in town.homes.items() if not home.is_gone]
+    said: dict[str, Verified] = {}
 
     async def one(name: str) -> None:
         found = await _verified(town, checks, play, name)
         if found is not None:
-            money.check_verified(checks, name, found)
-            digests.setdefault(money.digest(found), name)
+            said[name] = found
+            if town.plan.sponsor in checks.shown:
+                money.check_honest(checks, name, found)
 
     async with trio.open_nursery() as nursery:  # what one fetches, others find there
-        for name in here:
-            if name in checks.shown:
+        for name in checks.shown:
+            if not town.homes[name].is_gone:
                 nursery.start_soon(one, name)
-    if len(digests) > 1:
-        names = " and ".join(digests.values())
-        checks.breach("I2", "the same statement everywhere", f"two, at {names}")
-    sponsor = town.plan.sponsor
-    view, held = await play.view(sponsor), town.homes[sponsor].records
-    reports = (await town.node(sponsor).books.verify(view)).reports
-    town.note(f"paid {[r.claim.statement_root.hex()[:8] for r in reports]}")
-    money.check_sums(checks, view, reports)
-    money.check_cover(checks, view, reports, held)
+    said = {name: said[name] for name in sorted(said)}
+    views = {name: await play.view(name) for name in said}
+    for name, found in said.items():
+        roots = [report.claim.statement_root.hex()[:8] for report in found.reports]
+        town.note(f"paid {roots} at {name}")
+        money.check_sums(checks, views[name], found.reports)
+    held = [record for name in said for record in town.homes[name].records]
+    oracle = Oracle(next(iter(views.values())).terms, held)
+    judge(Scene(play=play, checks=checks, views=views, oracle=oracle, found=said))
 
 
 async def _verified(
@@ -182,20 +212,20 @@ async def _verified(
 ) -> Verified | None:
     """What a node says of the closes; None if it leaves for ever meanwhile."""
     found: list[Verified] = []
-    home = town.homes[name]
+    home, closes = town.homes[name], play.cheat.closes
 
     async def act() -> bool:
         if home.is_gone:
             return True
         view = await play.view(name)
         found.append(await town.node(name).books.verified(view))
-        return bool(found[-1].reports) and not found[-1].missing
+        return bool(found[-1].reports or not closes) and not found[-1].missing
 
     done = await town.until(act, VERIFIED_S)
     if home.is_gone:
         return None
-    if not done and not found:
-        checks.breach("I4", "the closes at every node", f"none at {name}")
+    if not found or (closes and not found[-1].reports):
+        checks.breach("I4", "the closes at every node", f"none at {name}: {done}")
         await trio.sleep_forever()
     return found[-1]
 

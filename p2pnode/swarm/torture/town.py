@@ -202,6 +202,8 @@ class Town:
         self.rng = random.Random(f"town {plan.seed}")  # noqa: S311 - simulation
         self.secrets: list[bytes] = []
         """What must never stand in a log."""
+        self.corrupt: Callable[[Home, Node], None] = _leave_honest
+        """Makes a cheat of a node that is about to run, if it is to be one."""
         self._watch = watch
         self._births = 0
 
@@ -212,6 +214,7 @@ class Town:
     def watch(self, home: Home, node: Node) -> None:
         """Look over a node that is about to run."""
         self._watch(home, node)
+        self.corrupt(home, node)
 
     def births(self) -> int:
         """How many nodes were ever built: no two draw the same randomness."""
@@ -293,10 +296,14 @@ class Town:
         await self.until(follow)
 
 
+def _leave_honest(_home: Home, _node: Node) -> None:
+    """Nobody cheats."""
+
+
 def identity_of(plan: Plan, name: str) -> Identity:
     """Keys that only this seed has."""
     seed = sha256(f"{plan.seed} {name}".encode()).digest()
-    merchant = name in (*plan.witnesses, plan.sponsor, plan.charity)
+    merchant = name in (*plan.shops, plan.sponsor, plan.charity)
     author = Seed(sha256(b"author" + seed).digest())
     return Identity(
         role="merchant" if merchant else "resident",
