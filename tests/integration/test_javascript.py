@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from protocols.bundle import write_bundle
+from protocols.proof import ProofKind
+from tests.cheats import DAVE, file_of, omitted, proof_of
 from tests.vectors_closing import two_rounds
 from tests.worlds import NETWORK, World, balloon_world
 
@@ -62,6 +64,15 @@ def test_it_answers_every_vector():
     counts = summary["files"].values()
     assert not any(count["skipped"] for count in counts)
     assert sum(count["passed"] for count in counts) > 600
+
+
+def test_it_checks_a_proof_file(tmp_path):
+    path = tmp_path / "a.proof"
+    path.write_bytes(file_of(proof_of(omitted(), ProofKind.OMITTED)))
+    code, said = node("proof.mjs", path)
+    assert (code, said["kind"], said["author"]) == (0, "omitted", DAVE.hex())
+    path.write_bytes(path.read_bytes()[:-1])
+    assert node("proof.mjs", path)[0] == 3
 
 
 @pytest.mark.parametrize("witnesses", [1, 4])
