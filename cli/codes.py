@@ -17,6 +17,10 @@ SHOWN_MAX = 60
 """Characters of a foreign code that a message shows."""
 
 
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+"""A file of such a name is a picture, or it is refused."""
+
+
 @contextlib.contextmanager
 def spoken() -> Iterator[None]:
     """Put what is wrong with a file into the language of the person."""
@@ -76,6 +80,8 @@ def write(text: str, out: str, caption: Sequence[str]) -> None:
 def _told_by(path: Path) -> str:
     """The code that a text file holds, as `--out` writes it; else nothing."""
     try:
+        if path.suffix.lower() in PICTURES:
+            return ""
         if path.is_file() and path.stat().st_size <= LINK_MAX + len(os.linesep):
             text = path.read_text("ascii").strip()
             return text if is_link(text) else ""

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from cli import client
+from cli import client, output
 from p2pnode import pictures, system
 from protocols.bundle import write_bundle
 from protocols.claims import Kind
 from protocols.record import Record
 from protocols.settlement.voucher import make_voucher, voucher_text
 from protocols.text import author_text, campaign_text
+from tests import vectors_vouchers
 from tests.nodes import Said, cli
+from tests.vectors_vouchers import SHOP
 from tests.worlds import NETWORK, World, balloon_world, key_of
 
 MALLORY = key_of("mallory")
@@ -220,3 +222,68 @@ def test_files_with_secrets_are_new_and_private(
     said = cli(tmp_path, *args, str(file), "--json")
     assert (said.code, said.document["reason"]) == (1, "file-exists")
     assert len(asked) == 1, "nothing is asked for in vain"
+
+
+# slips and proofs
+
+
+def test_a_slip_and_a_proof_are_checked_without_a_node(tmp_path: Path) -> None:
+    market = vectors_vouchers.market()
+    one = market.text(market.redeem(150_000))
+    other = market.text(market.redeem(60_000, 140_000, at=vectors_vouchers.OTHER))
+    said = check(tmp_path, one)
+    assert said.code == 0
+    assert f"1,500.00 CNY of it for {author_text(SHOP.author)}" in said.out
+    found = check(tmp_path, one, "--json").document["redeem"]
+    assert (found["amount"], found["total_before"]) == (150_000, 0)
+    file = tmp_path / "double.txt"
+    said = cli(tmp_path, "reward", "prove", one, other, "--out", str(file))
+    assert said.code == 0, said
+    assert "spent a part of a voucher twice" in check(tmp_path, str(file)).out
+    redeems = check(tmp_path, str(file), "--json").document["redeems"]
+    assert sorted(item["amount"] for item in redeems) == [60_000, 150_000]
+    beside = market.text(market.redeem(5, 150_000))
+    said = cli(tmp_path, "reward", "prove", one, beside, "--json")
+    assert reason(said) == "no-proof"
+    torn = file.read_text("ascii").strip()[:-1]
+    assert check(tmp_path, torn).code == 3
+
+
+@pytest.mark.parametrize("words", [("x",), ("0",), ("1.5",), ("a", "b", "3"), ("-1",)])
+def test_an_amount_that_is_none(tmp_path: Path, words: tuple[str, ...]) -> None:
+    said = cli(tmp_path, "reward", "redeem", "--at", "p2p1x", "--json", "--", *words)
+    assert (said.code, said.document["reason"]) == (2, "bad-amount")
+
+
+def test_the_books_as_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, where = author_text(SHOP.author), {"campaign": "p2pc1x", "unit": "CNY"}
+    debt = {"debtor": key, "creditor": key, "title": "面包店", **where}
+    debts = [
+        {**debt, "amount": 1_500, "paid": paid, "open": 1_500 - paid}
+        for paid in (0, 500)
+    ]
+    slip: dict[str, Any] = {
+        "title": "",
+        "amount": 205,
+        "level": "offline",
+        "redeem_until": 0,
+        **where,
+    }
+    slip = {**slip, "issuer": key, "acceptor": key, "payee": key}
+    answer: dict[str, Any] = {
+        "i_owe": [],
+        "waiting": [],
+        "redeemed": [],
+        "owed_to_me": debts,
+        "accepted": [slip],
+        "doubles": [slip],
+    }
+    answering(monkeypatch, answer)
+    said = cli(tmp_path, "reward", "books")
+    assert said.code == 0
+    _, header, row, _, _, second, twice = said.out.splitlines()
+    assert row.split()[-6:] == ["30.00", "CNY", "5.00", "CNY", "25.00", "CNY"]
+    assert output.width(header) == output.width(row)
+    assert "p2pc1x" in second
+    assert "2.05 CNY" in second
+    assert twice.startswith("Spent twice by ")
