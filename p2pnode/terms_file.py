@@ -142,7 +142,7 @@ def compile_terms(
         rounds=_rounds(root),
         seen_interval_ms=seen_interval_ms,
         redeem_until=root.time("redeem_until"),
-        residue=_residue(root, keys),
+        residue=_residue(root, [*(key for key in own if key in keys), *keys][0]),
         named=_named(root, own),
         groups=groups,
         stages=stages,
@@ -238,12 +238,12 @@ def _rounds(root: Table) -> tuple[Round, ...]:
     )
 
 
-def _residue(root: Table, sponsor: Sequence[AuthorKey]) -> Residue:
+def _residue(root: Table, sponsor: AuthorKey) -> Residue:
     table = root.table("residue", ("to", "key", "name"))
     if table.word("to", {"charity": False, "sponsor": True}):
         if "key" in table:
             raise table.fault(faults.residue_key(), "key")
-        return Residue(key=sponsor[0], name=table.text("name", ""))
+        return Residue(key=sponsor, name=table.text("name", ""))
     return Residue(key=table.author("key"), name=table.text("name"))
 
 
