@@ -26,19 +26,21 @@ def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -
     for person in answer["people"]:
         asked = answer["person"] in (None, person["author"], person["payee"])
         if person["refused"] and asked:
-            _show_not_admitted(person, known)
+            _show_not_admitted(person, known, answer)
     if not answer["conditions_met"]:
         _show_conditions(answer)
     for one in answer.get("sums", ()):
         _show_sum(one, known, answer)
 
 
-def _show_not_admitted(person: Document, known: Mapping[str, str]) -> None:
+def _show_not_admitted(
+    person: Document, known: Mapping[str, str], answer: Document
+) -> None:
     output.say(
         _("Not admitted: {person}: {why}").format(
             person=_name(known, person["author"]), why=reason(person["refused"])
         ),
-        *_taken(person["refused"], {}),
+        *_taken(person["refused"], {"depth": answer.get("depth", "?")}),
     )
 
 

@@ -56,6 +56,8 @@ class Erasures:
 
     def kept(self, record: Record) -> Record:
         """A record as it is kept: no erased note, and the claim until it is gone."""
+        if not self._by_target:
+            return record
         parts = self.drops(record)
         gone = parts.claim and record.id in self.gone
         return without_parts(record, claim=gone, note=True) if parts.note else record

@@ -39,6 +39,7 @@ def explanation(view: View, verified: Verified, person: AuthorKey | None) -> Doc
             "author": author_text(terms.residue.key),
             "name": terms.residue.name,
         },
+        "depth": terms.depth,
         "round": None if settlement is None else settlement.round,
         "conditions_met": settlement is not None and all(settlement.conditions),
         "conditions": [],

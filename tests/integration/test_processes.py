@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -322,3 +324,69 @@ def test_two_nodes_that_were_both_stopped_meet_again(
     assert shop.up().addresses[0] == address
     alice.up()
     until(lambda: alice.do("status")["neighbours"] == 1)
+
+
+def hasty(shop: Daemon, seconds: int) -> str:
+    """Publish a campaign of one balloon whose first round ends soon; its code."""
+    (code,) = shop.publish(1)
+    first = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+    terms = shop.home / "campaign.toml"
+    text = terms.read_text("utf-8")
+    for old, new in (
+        ("2099-01-01T00:00:00Z", first.isoformat(timespec="seconds")),
+        ('accept = "5s"', 'accept = "1s"'),
+        ('final  = "10s"', 'final  = "2s"'),
+        ('title  = "t"', 'title  = "hasty"'),
+    ):
+        text = text.replace(old, new)
+    terms.write_text(text, "utf-8")
+    shop.hasty = shop.do("campaign", "publish", str(terms))["campaign"]  # type: ignore[attr-defined]
+    return code
+
+
+def test_what_is_erased_is_gone_from_every_disk(shop: Daemon, alice: Daemon) -> None:
+    shop.up()
+    alice.up()
+    code = hasty(shop, 25)
+    campaign: str = shop.hasty  # type: ignore[attr-defined]
+    link = shop.do("campaign", "invite", campaign)["link"]
+    alice.do("campaign", "join", link)
+    until(lambda: cli(alice.home, "scan", code).code == 0)
+
+    def mine() -> dict[str, Any]:
+        """What Alice's last scan has come to."""
+        records = alice.do("campaign", "evidence")["records"]
+        return dict(next(one for one in records if one["kind"] == "scan"))
+
+    until(lambda: mine()["receipt"] == "safe")
+    scan = mine()
+    claim = alice.records()[scan["record"]].claim_bytes
+    until(lambda: cli(shop.home, "campaign", "close", campaign).code == 0)
+    said = alice.do("campaign", "erase", str(scan["seq"]), "--claim")
+    assert (said["record"], said["claim"], said["note"]) == (
+        scan["record"],
+        True,
+        False,
+    )
+    assert cli(alice.home, "campaign", "erase", "99").code == 1
+    until(lambda: mine()["erased"] == "claim")
+    names = ("records.sqlite", "records.sqlite-wal")
+    files = [node.home / name for node in (shop, alice) for name in names]
+    until(lambda: not any(claim in one.read_bytes() for one in files))
+    shop.kill()
+    shop.up()
+    verdicts = [
+        shop.do("campaign", "verify", campaign),
+        alice.do("campaign", "verify"),
+    ]
+    for verdict in verdicts:
+        (close,) = verdict["closes"]
+        assert (verdict["verdict"], close["statement"]) == ("ok", "ok")
+        assert (close["not_judged"], close["resting"]) == (1, 500)
+    assert verdicts[0]["statement"]["digest"] == verdicts[1]["statement"]["digest"]
+    file = alice.home / "erased.bundle"
+    alice.do("campaign", "bundle", "--out", str(file))
+    assert claim not in file.read_bytes()
+    alone = cli(alice.home / "none", "campaign", "verify", str(file))
+    assert alone.code == 0
+    assert "5.00 CNY granted in this round rest on such rows alone." in alone.out
