@@ -94,7 +94,7 @@ class Room:
             record: of the campaign's scope, or of its witnesses'.
             feeds: how many feeds the scope has here.
         """
-        author, caps = record.author, self._terms.caps
+        author = record.author
         if record.scope != self._campaign:
             short = record.seq < self._witness.records
             known = short and author in self.witnesses
