@@ -24,10 +24,12 @@ import trio
 from p2pnode import identity as identities
 from p2pnode.api import folder
 from p2pnode.api.folder import STORE_FILE
+from p2pnode.high_water import MARK, Mark
 from p2pnode.services.closing import close_drafts, verify
 from p2pnode.services.feeds import Feeds
 from p2pnode.services.library import Library
 from p2pnode.services.peers import PEER
+from p2pnode.store import mark_file
 from p2pnode.store.sqlite import open_store
 from p2pnode.system import SystemClock, SystemRng
 from protocols.settlement.close import Closing
@@ -79,7 +81,10 @@ def lie(view: View, author: AuthorKey, *, again: bool) -> tuple[Closing, bytes]:
 
 
 def copy(home: Path, to: Path) -> None:
-    """Make a second node of the same person: same keys and records, no neighbours."""
+    """Make a second node of the same person: same keys and records, no neighbours.
+
+    A copied folder is noticed by its mark (`p2pnode.high_water`): the cheat forges one.
+    """
     to.mkdir(mode=0o700)
     for name in COPIED:
         if (home / name).exists():
@@ -88,14 +93,17 @@ def copy(home: Path, to: Path) -> None:
     document = json.loads(keys.read_text("utf-8"))
     document["seeds"]["transport"] = secrets.token_hex(32)
     keys.write_text(json.dumps(document), "utf-8")
-    trio.run(_forget_neighbours, to)
+    trio.run(_disguise, to)
 
 
-async def _forget_neighbours(home: Path) -> None:
+async def _disguise(home: Path) -> None:
     store = await open_store(home / STORE_FILE)
     try:
         known = await store.state(PEER)
         await store.append((), state=dict.fromkeys(known))
+        forged = mark_file.MarkFile(home / mark_file.NAME)
+        forged.write(Mark.decode((await store.state(MARK))[MARK]), sync=True)
+        forged.close()
     finally:
         await store.close()
 
