@@ -10,13 +10,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from cli import proof_file
-from cli.demo_play import OFFLINE, PATIENCE_S, SHOPS, Member, Play, run
+from cli.accounts import money
+from cli.demo_play import OFFLINE, PATIENCE_S, SHOPS, UNIT, Member, Play, run
 from cli.i18n import _
 from p2pnode.failures import UNVERIFIED, Failure
 from p2pnode.swarm.supervisor import ROOT
@@ -159,17 +160,21 @@ class Cheat(Play):
         )
         if again["culprits"] != found["culprits"] or again["kind"] != self.kind:
             raise Failure("proof-differs", "It proves two things.", status=UNVERIFIED)
+        self.tell(prover.name, proof_file.sentence(found), found["culprits"])
+        return found
+
+    def tell(self, prover: str, sentence: str, culprits: Sequence[str]) -> None:
+        """Say who proved what of whom."""
         self.say(
             _("{name} writes the proof, {size} bytes. {stranger} checks it:").format(
-                name=prover.name, size=self.kept.stat().st_size, stranger=STRANGER
+                name=prover, size=self.kept.stat().st_size, stranger=STRANGER
             )
         )
-        self.say("  " + proof_file.sentence(found))
+        self.say("  " + sentence)
         names = {one.author: one.name for one in self.members.values()}
-        known = [names.get(key, key) for key in found["culprits"]]
+        known = [names.get(key, key) for key in culprits]
         self.say("  " + _("It was {names}.").format(names=", ".join(known)))
         self.say(_("A process without network finds the same."))
-        return found
 
 
 class Omit(Cheat):
@@ -270,6 +275,64 @@ class WitnessFork(Cheat):
         return str(closes[-1]["own_digest"])
 
 
+class DoubleSpend(Cheat):
+    """A participant spends one part of a voucher at two shops."""
+
+    name = "double-spend"
+    kind = "double-spend"
+    spent: ClassVar[int] = 150_000
+    """At each shop, in minor units: more than half of the line."""
+
+    def cheat(self) -> None:
+        """Two machines redeem the same part; both shops accept it offline."""
+        self.ready_to_close("Dave")
+        self.close()
+        dave = self.member("Dave")
+        self.until(lambda: dave.cli("reward", "claim", self.campaign))
+        twin = self.copy("Dave")
+        self.members[twin.name].author = dave.author
+        self.slips = [
+            self._spend(spender, shop)
+            for spender, shop in ((twin, SHOPS[1]), (dave, SHOPS[0]))
+        ]
+
+    def _spend(self, spender: Member, shop: str) -> str:
+        slip, amount = self.folder / f"{shop}.slip", str(self.spent)
+        at = self.member(shop)
+        spender.cli(
+            *("reward", "redeem", self.campaign, amount),
+            *("--at", at.author, "--out", str(slip)),
+        )
+        taken = at.cli("reward", "accept", str(slip), "--limit", amount)
+        if taken["level"] != "offline":
+            raise Failure("demo-failed", f"It was taken as {taken['level']}.")
+        self.say(
+            _("{name} redeems {amount} at {shop}, which takes it offline.").format(
+                name=spender.name, amount=money(self.spent, UNIT), shop=shop
+            )
+        )
+        return str(slip)
+
+    def prove(self) -> dict[str, Any]:
+        """Let the shops lay their two slips side by side."""
+        shop, kept = self.member(SHOPS[0]), str(self.kept)
+        shop.cli("reward", "prove", *self.slips, "--out", kept)
+        found = self.member(STRANGER).cli("reward", "check", kept)
+        again = run(OFFLINE, self.folder / "elsewhere", "reward", "check", kept)
+        if again != found or len(found["redeems"]) != 2:
+            raise Failure("proof-differs", "It proves two things.", status=UNVERIFIED)
+        self.tell(
+            shop.name,
+            _("One part of a voucher was redeemed at two shops."),
+            [found["payee"]],
+        )
+        return {
+            "kind": self.kind,
+            "culprits": [found["payee"]],
+            "standing": "participant",
+        }
+
+
 def disputed(story: Cheat, name: str) -> None:
     """Let somebody dispute; the stranger hears of it, and computes."""
 
@@ -307,6 +370,6 @@ def _cheater(*arguments: str) -> None:
 
 
 CHEATS: Final[dict[str, type[Cheat]]] = {
-    one.name: one for one in (Omit, Fork, DoubleClose, WitnessFork)
+    one.name: one for one in (Omit, Fork, DoubleClose, DoubleSpend, WitnessFork)
 }
 """Every fraud that is played, by name."""
