@@ -153,6 +153,7 @@ class Daemon(Process):
         title: str = '"t"',
         seen: str = "1s",
         rounds: str = ROUNDS,
+        more: str = "",
     ) -> list[str]:
         """Publish a campaign with so many one-time tags; return their codes."""
         tags = self.home / "balloons.tags"
@@ -166,7 +167,7 @@ class Daemon(Process):
         me = author_text(self.keys.author_key.author)
         terms = self.home / "campaign.toml"
         text = TERMS.format(me=me, title=title, seen=seen, rounds=rounds)
-        terms.write_text(text, "utf-8")
+        terms.write_text(text + more, "utf-8")
         self.do("campaign", "publish", str(terms))
         return [code for _, codes in tag_file.read(tags).codes() for code in codes]
 

@@ -75,6 +75,19 @@ class FeedStopped(Failure):
         )
 
 
+class FeedFull(Failure):
+    """The terms leave no room for another record of an own feed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "feed-full",
+            "The terms of this campaign leave no room for another record of this node.",
+            "A feed within the caps of the terms.",
+            "What was signed before counts. Nobody would keep more, so nothing was"
+            " signed.",
+        )
+
+
 class KeyRetired(Failure):
     """An author key was given up: it may have signed what this node does not know."""
 
@@ -421,6 +434,7 @@ class Feeds:
 
         Raises:
             FeedStopped, KeyRetired: this feed must never be signed again.
+            FeedFull: nobody would keep it.
             ProtocolError: UNKNOWN_SCOPE, or a draft breaks a rule.
             StoreInDoubt: signing stops until the store was opened again.
             StoreFull: nothing was signed.
@@ -428,6 +442,8 @@ class Feeds:
         async with self._lock:
             self._may_sign(scope, key.author)
             records = await self._sign(key, scope, drafts)
+            for record in records:
+                await self._check_room(record)
             noted = {**(state or {}), **self.erasures.note(records)}
             mark = self.mark
             if mark is not None:
@@ -579,6 +595,16 @@ class Feeds:
         except StoreDamaged as error:
             self.note_damage(error, scope)
             return True
+
+    async def _check_room(self, record: Record) -> None:
+        """Refuse an own record that would be signed for nobody.
+
+        Raises:
+            FeedFull: it is beyond the caps of its campaign.
+        """
+        room = self._rooms[record.scope] = await self.room_of(record.scope)
+        if room is not None and not await room.takes(record):
+            raise FeedFull
 
     def _fill(self, record: Record) -> None:
         """Count a stored record among what its campaign has room for."""

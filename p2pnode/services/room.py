@@ -107,6 +107,16 @@ class Room:
         spare = self.size_of(record) == 0
         return spare or await self._fits(record, self.bytes_max(author))
 
+    async def takes(self, record: Record) -> bool:
+        """Whether a record signed here is within the caps: what witnesses cover."""
+        if record.scope != self._campaign:
+            return True  # a witness keeps to its own bound
+        if self.size_of(record) == 0:
+            return record.seq < self.records_max(record.author)
+        most = self.records_max(record.author) - PART_SPARE
+        fits = await self._fits(record, self.bytes_max(record.author))
+        return record.seq < most and fits
+
     def is_by_witness(self, record: Record) -> bool:
         """Whether one of the witnesses says it as such."""
         return record.scope != self._campaign and record.author in self.witnesses

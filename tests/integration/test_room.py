@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from p2pnode.services.feeds import Feeds
+from p2pnode.services.feeds import Draft, FeedFull, Feeds
 from p2pnode.services.library import Library
-from protocols.claims import Announce, Kind, Seen
+from protocols.claims import Announce, Erase, Kind, Seen
 from protocols.errors import Reason
 from protocols.evidence import witness_room
-from protocols.keys import Scope, SigningKey, witness_scope
+from protocols.keys import RecordId, Scope, SigningKey, witness_scope
 from protocols.limits import PART_SPARE
 from protocols.record import Record, encode_record
 from tests.integration.test_services import Dice, HandClock, Player
@@ -61,6 +61,23 @@ async def test_records_beyond_the_terms_are_not_kept() -> None:
     assert await take(player, grow(world, alice, PART_SPARE)) == []
     assert await take(player, grow(world, alice, 3)) == [Reason.NO_ROOM] * 3
     assert kept(player, world, alice) == 10 + PART_SPARE
+
+
+async def test_what_nobody_would_keep_is_not_signed() -> None:
+    player, world = await follower(records_per_feed=3)
+    alice = key_of("alice")
+    await take(player, [world.join("alice")])
+    claim = Announce(salt=bytes(16), campaign=world.scope, title="", link="")
+    draft = Draft(kind=Kind.ANNOUNCE, claim=claim)
+    with pytest.raises(FeedFull):
+        await player.feeds.publish_many(alice, world.scope, [draft] * 3)
+    assert kept(player, world, alice) == 1, "all or none"
+    await player.feeds.publish_many(alice, world.scope, [draft] * 2)
+    with pytest.raises(FeedFull):
+        await player.feeds.publish_many(alice, world.scope, [draft])
+    erase = Erase(salt=bytes(16), record=RecordId(bytes(32)), claim=False)
+    await player.feeds.publish(alice, world.scope, Kind.ERASE, erase)
+    assert kept(player, world, alice) == 4
 
 
 async def test_bytes_beyond_the_terms_are_not_kept_after_a_restart_either() -> None:

@@ -52,6 +52,13 @@ ROUND_S: Final = 900.0
 
 BALLOONS: Final = 20
 
+CAPS: Final = """
+[caps]
+records_per_feed = 1_000_000
+bytes_per_feed = 1_000_000_000
+"""
+"""An hour of a customer's scans is more than terms allow by default."""
+
 
 def main() -> int:
     """Run the soak and say what came of it."""
@@ -82,7 +89,7 @@ def run(folder: Path, *, seconds: float, rate: float, only: list[str] | None) ->
         for node in (shop, alice):
             stack.callback(node.stop)
             node.up()
-        codes = shop.publish(balloons=BALLOONS, seen="10s")
+        codes = shop.publish(balloons=BALLOONS, seen="10s", more=CAPS)
         alice.do("campaign", "join", shop.do("campaign", "invite")["link"])
         until(lambda: alice.do("campaign", "list")["campaigns"][0]["terms"])
         traffic = Traffic([shop, alice], codes, rate)
