@@ -107,7 +107,8 @@ def create(
         in_clear: the owner wants the keys unsealed.
 
     Raises:
-        Failure: `not-initialised`, `passphrase-needed`, `file-exists`, ...
+        Failure: `not-initialised`, `passphrase-needed`, `file-exists`,
+            `no-such-folder`, ...
         OSError: `out` cannot be written; nothing is left of it.
     """
     identity = _identity_text(home, passphrase, in_clear=in_clear)
@@ -118,6 +119,14 @@ def create(
             "A new file: a backup is never written over.",
             "Choose another name.",
             file=out,
+        )
+    if not out.parent.is_dir():
+        raise Failure(
+            "no-such-folder",
+            "There is no folder {folder}.",
+            "A folder that exists.",
+            "Make it, or choose another one.",
+            folder=out.parent,
         )
     copied, partial = (out.with_name(out.name + end) for end in (".store", ".partial"))
     copied.unlink(missing_ok=True)

@@ -420,6 +420,15 @@ class Doors:
             await self._node.store.backup(path)
         except FileExistsError:
             raise _bad_field("file", "a name that is free") from None
+        except OSError as error:
+            raise Failure(
+                "file-not-written",
+                "{file} cannot be written: {why}.",
+                "A folder on a disk with room, that this account may write.",
+                "Choose another place.",
+                file=path,
+                why=error.strerror,
+            ) from None
         return JSONResponse({"format": "p2pnode.copied/1", "file": str(path)})
 
     async def rewards(self, _request: Request) -> Response:
