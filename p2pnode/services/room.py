@@ -62,6 +62,15 @@ class Room:
         """As `_roots`, of those admitted since `begin`."""
         self._listed: dict[AuthorKey, dict[AuthorKey, None]] | None = None
         """Witness -> whom it lists; read when it is first asked for."""
+        self._seen: dict[AuthorKey, None] = {}
+        """Whom any of them lists."""
+        self._picked: Counter[AuthorKey | None] = Counter()
+        """As `_came`, of those whom none of them lists."""
+        self._taken = 0
+        """What they take: of each invite at most its share, however many came before
+        the terms, which say how many may."""
+        self._share = max(1, terms.caps.feeds // INVITE_SHARE)
+        self._share += self._share // FEEDS_SPARE
 
     @property
     def witnesses(self) -> tuple[AuthorKey, ...]:
@@ -136,22 +145,24 @@ class Room:
         """Whether one more participant is kept.
 
         Those who came by one invite of somebody named, and all invites below it,
-        take no room from others; nor do those whom nobody here invited.
+        take no room from others; nor do those whom nobody here invited, nor those
+        whom a witness lists.
         """
         feeds += len(self._coming)
         most = self._terms.caps.feeds
-        share = max(1, most // INVITE_SHARE)
-        share += share // FEEDS_SPARE
-        few = feeds < share  # then nobody has brought as many
-        roots = self._roots or {} if few else await self._read_roots()
+        few = feeds < self._share  # then nobody has brought as many
+        roots, taken = self._roots or {}, 0
+        if not few:
+            roots, _ = await self._read_roots(), await self._read_listed()
+            taken = self._taken + len(self._coming)
         root = self._root(genesis, roots)
         came = self._came[root] + [*self._coming.values()].count(root)
-        if few or (came < share and feeds <= most + most // FEEDS_SPARE):
+        if few or (came < self._share and taken < most + most // FEEDS_SPARE):
             self._coming[genesis.author] = root
         if genesis.author in roots or genesis.author in self._coming:
             return True
-        listed = await self._read_listed()
-        return any(genesis.author in authors for authors in listed.values())
+        await self._read_listed()
+        return genesis.author in self._seen
 
     async def _read_roots(self) -> dict[AuthorKey, AuthorKey | None]:
         """By which invite everybody here came: read once, then kept."""
@@ -173,6 +184,13 @@ class Room:
         if genesis.author not in roots:
             root = roots[genesis.author] = self._root(genesis, roots)
             self._came[root] += 1
+            if genesis.author not in self._seen:
+                self._take(root, 1)
+
+    def _take(self, root: AuthorKey | None, more: int) -> None:
+        before = self._picked[root]
+        self._picked[root] = after = before + more
+        self._taken += min(after, self._share) - min(before, self._share)
 
     def _root(
         self, genesis: Record, roots: dict[AuthorKey, AuthorKey | None]
@@ -202,6 +220,10 @@ class Room:
             for author, _, _ in record.claim().heads:
                 if len(authors) < self._terms.caps.feeds:
                     authors[author] = None
+                    if author not in self._seen:
+                        self._seen[author] = None
+                        if self._roots is not None and author in self._roots:
+                            self._take(self._roots[author], -1)
 
     async def _pages(self, scope: Scope, author: AuthorKey) -> AsyncIterator[Record]:
         seq = 0

@@ -129,6 +129,32 @@ async def test_one_invite_locks_nobody_else_out() -> None:
     assert await take(player, [below]) == []
 
 
+async def test_what_came_before_the_terms_locks_nobody_out() -> None:
+    player = Player("alice", "resident", HandClock())
+    await player.feeds.open()
+    await player.library.open()
+    world = World(changes={"caps": replace(World().terms.caps, feeds=FEEDS)})
+    await player.library.follow(world.scope)
+    assert await take(player, flood(world, 100)) == [], "nobody knows how many may"
+    await take(player, [r for r in world.records if r.kind == Kind.TERMS])
+    assert await take(player, [world.join("bob"), world.join("carol", "bob")]) == []
+    for number in range(FEEDS):
+        await take(player, [world.join(f"guest {number}")])
+    assert await take(player, [world.join("late")]) == [Reason.NO_ROOM]
+
+
+async def test_whom_witnesses_list_locks_nobody_out() -> None:
+    player, world = await follower(feeds=FEEDS)
+    joins = flood(world, 100)
+    heads = sorted((one.author, one.seq, one.id) for one in joins[:FEEDS])
+    seen = Seen(salt=bytes(16), final=None, heads=tuple(heads))
+    scope = witness_scope(world.scope)
+    record = world.write(world.witness_keys[0], Kind.SEEN, seen, scope=scope)
+    assert await take(player, [record]) == []
+    await take(player, joins)
+    assert await take(player, [world.join("bob"), world.join("carol", "bob")]) == []
+
+
 async def test_those_whom_nobody_invited_lock_nobody_out() -> None:
     player, world = await follower(feeds=FEEDS)
     joins = [world.join(f"orphan {n}", f"nobody {n}") for n in range(100)]
