@@ -126,6 +126,18 @@ def encode_link(letter: Letter, value: Value) -> str:
     return text
 
 
+def decode_lettered(text: str, wanted: Letter) -> Value:
+    """The value of a code or link of one letter.
+
+    Raises:
+        ProtocolError: BAD_CODE, also for another letter.
+    """
+    letter, value = decode_link(text)
+    if letter != wanted:
+        raise _bad(f"a {wanted}/ code, not a {letter}/ code")
+    return value
+
+
 def decode_link(text: str) -> tuple[Letter, Value]:
     """The letter and the value of a code or link, in either case.
 

@@ -18,7 +18,7 @@ from protocols.limits import HEADER_MAX
 from protocols.record import Record, build_record, check_signature
 from protocols.settlement.voucher import VOUCHER, Voucher, check_voucher
 from protocols.shape import Shape, blob, struct
-from protocols.text import LINK_MAX, Letter, decode_link, encode_link
+from protocols.text import LINK_MAX, Letter, decode_lettered, encode_link
 
 SLIP_LETTER = Letter.REDEEM
 DOUBLE_LETTER = Letter.DOUBLE
@@ -212,10 +212,7 @@ def read_slip(text: str) -> Slip:
     Raises:
         ProtocolError: BAD_CODE or BAD_SHAPE.
     """
-    letter, value = decode_link(text)
-    if letter != SLIP_LETTER:
-        raise ProtocolError(Reason.BAD_CODE, f"a {letter}/ code is no slip")
-    return SLIP.read(value)
+    return SLIP.read(decode_lettered(text, SLIP_LETTER))
 
 
 # double spending
@@ -279,10 +276,7 @@ def read_double_text(text: str) -> Double:
     Raises:
         ProtocolError: BAD_CODE or BAD_SHAPE.
     """
-    letter, value = decode_link(text)
-    if letter != DOUBLE_LETTER:
-        raise ProtocolError(Reason.BAD_CODE, f"a {letter}/ code is no such proof")
-    return DOUBLE.read(value)
+    return DOUBLE.read(decode_lettered(text, DOUBLE_LETTER))
 
 
 def _signed(record: Record) -> Signed:

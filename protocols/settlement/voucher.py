@@ -17,7 +17,7 @@ from protocols.merkle import Tree, check_path, path
 from protocols.record import Record, build_record, check_signature
 from protocols.settlement.cut import LINE, StatementLine
 from protocols.shape import Shape, blob, listof, struct, uint
-from protocols.text import Letter, decode_link, encode_link
+from protocols.text import Letter, decode_lettered, encode_link
 
 LETTER = Letter.VOUCHER
 PATH_MAX = 32
@@ -111,7 +111,4 @@ def read_voucher(text: str) -> Voucher:
     Raises:
         ProtocolError: BAD_CODE or BAD_SHAPE.
     """
-    letter, value = decode_link(text)
-    if letter != LETTER:
-        raise ProtocolError(Reason.BAD_CODE, f"a {letter}/ code is no voucher")
-    return VOUCHER.read(value)
+    return VOUCHER.read(decode_lettered(text, LETTER))

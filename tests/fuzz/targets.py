@@ -476,7 +476,7 @@ TARGETS: Final[dict[str, Target]] = {
         write=lambda voucher: voucher_text(voucher).encode(),
         plain=_upper,
         seeds=seeds("voucher", "text"),
-        covers=("settlement.voucher.read_voucher",),
+        covers=("settlement.voucher.read_voucher", "text.decode_lettered"),
     ),
     "slips": Target(
         read=_read_slip,
