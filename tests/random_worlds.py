@@ -7,7 +7,7 @@ refused: what two settlements could disagree about is the subject.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -494,3 +494,22 @@ class RandomWorld:
         count = self.world.witnesses
         only = [n for n in range(count) if self.dice.random() < 0.8]
         self.world.see(only=only or [0])
+
+
+class HonestWorld(RandomWorld):
+    """A random campaign whose sponsor signs what the evidence says."""
+
+    last: Record | None = None
+
+    def closes(self) -> Iterator[Evidence]:
+        """Play on; after each round the evidence with its close in it."""
+        for (*_, last), _ in self.play():
+            self.last = self.world.close(last.round, self.last, _just(last))
+            yield self.world.evidence()
+
+    def _declare(self, number: int, evidence: Evidence) -> Declared:
+        return self.world.settle(number, self.last).declared
+
+
+def _just(declared: Declared) -> Callable[[Declared], Declared]:
+    return lambda _: declared

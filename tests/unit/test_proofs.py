@@ -27,7 +27,7 @@ from protocols.record import without_parts
 from protocols.settlement.verify import Evidence, verify_close, verify_closes
 from tests import cheats
 from tests.cheats import DAVE, WORLDS, charged, file_of, proof_of
-from tests.random_worlds import RandomWorld
+from tests.random_worlds import HonestWorld
 from tests.worlds import OPENS, World, key_of
 
 SPONSOR = key_of("sponsor").author
@@ -294,22 +294,6 @@ def test_an_entry_that_had_to_stop_is_no_omission_where_records_are_missing():
     report = verify_close(world.terms, close, less)
     assert report.findings == ()
     assert beyond in report.missing
-
-
-class HonestWorld(RandomWorld):
-    """A random campaign whose sponsor signs what the evidence says."""
-
-    def _declare(self, number, evidence):
-        self.honest = self.world.settle(number, self.last)
-        return self.honest.declared
-
-    last = None
-
-    def closes(self):
-        """Play on; after each round the evidence with its close in it."""
-        for declared, _ in self.play():
-            self.last = self.world.close(declared[-1].round, self.last)
-            yield self.world.evidence()
 
 
 @settings(max_examples=40, deadline=None)

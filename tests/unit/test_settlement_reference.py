@@ -11,9 +11,11 @@ from protocols.terms import FairSplit, Flat, Halving
 from tests.differential import difference
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_a_random_campaign_settles_as_by_the_reference(seed):
-    assert difference(seed) is None
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 200, 20))
+def test_random_campaigns_settle_as_by_the_reference(first):
+    differ = {seed: difference(seed) for seed in range(first, first + 20)}
+    assert not {seed: said for seed, said in differ.items() if said}
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2, 3, 53, 60])
