@@ -10,9 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from cli import campaign_terms, client
 from cli.i18n import _
@@ -26,8 +26,8 @@ from p2pnode.swarm.supervisor import POLL_S, ROOT, Process, stop_all
 TICK_S: Final = 0.1
 """How often it looks whether a node is to be started."""
 
-STOP_SIGNALS: Final = ("SIGTERM", "SIGHUP", "SIGBREAK")
-"""Besides Ctrl-C."""
+STOP_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""Ctrl-C first."""
 
 TERMS: Final = """\
 title  = "p2pnode test swarm 测试群"
@@ -72,13 +72,21 @@ class Supervisor:
         where: the swarm's folder.
         count: how many nodes there are at least.
         network: of nodes that are new.
+        heed: raises KeyboardInterrupt if that is due.
 
     Raises:
         Failure: `not-of-the-swarm`, a folder of that name holds something else.
     """
 
-    def __init__(self, where: Path, count: int, network: str) -> None:
+    def __init__(
+        self,
+        where: Path,
+        count: int,
+        network: str,
+        heed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._where = where
+        self._heed = heed
         names = sorted(
             {*members(where), *layout.names(count)}, key=lambda name: (len(name), name)
         )
@@ -97,6 +105,7 @@ class Supervisor:
         for process in self._processes.values():
             process.start()
         peers = {name: one.ready().peer_id for name, one in self._processes.items()}
+        self._heed()
         campaign, code = self._campaign()
         self.swarm = Swarm(
             folder=self._where,
@@ -113,12 +122,14 @@ class Supervisor:
         self.swarm.each(others, lambda name: self._join(name, str(invite["link"])))
         cut = self.swarm.cut
         self.swarm.each(list(peers), lambda name: self.swarm.apply(name, cut))
+        self._heed()
         return self.swarm
 
     def run(self, records_per_second: int) -> None:
         """Start nodes that are asked for, and have nodes scan, until interrupted."""
         due = time.monotonic()
         while True:
+            self._heed()
             self._start_asked()
             now = time.monotonic()
             due = max(due, now - 1)  # after a stall it does not hurry for long
@@ -206,15 +217,29 @@ def _make(home: Path, *, first: bool, network: str) -> None:
 
 
 @contextlib.contextmanager
-def heeding_signals() -> Iterator[None]:
-    """Let every signal that ends a program end this one as Ctrl-C does, inside."""
+def heeding_signals() -> Iterator[Callable[[], None]]:
+    """Let every signal that ends a program end this one as Ctrl-C does, inside.
+
+    Python drops an exception that a signal raises while it tidies up objects; so
+    what is yielded, called now and then, raises once more what was asked for.
+    """
+    asked: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> NoReturn:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    def heed() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
     before = {}
     for name in STOP_SIGNALS:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            before[number] = signal.signal(number, signal.default_int_handler)
+            before[number] = signal.signal(number, interrupt)
     try:
-        yield
+        yield heed
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -228,9 +253,9 @@ def supervised(where: Path, count: int, network: str) -> Iterator[Supervisor]:
         Failure: `swarm-is-up`, somebody else runs it.
     """
     try:
-        with heeding_signals(), folder.locked(where):
+        with heeding_signals() as heed, folder.locked(where):
             try:
-                yield Supervisor(where, count, network)
+                yield Supervisor(where, count, network, heed)
             finally:
                 stop_all()
     except folder.FolderInUse as error:

@@ -134,10 +134,11 @@ async def _main(
             known = node.neighbours.peers.get(peer)
             return known is None or not known.blocked
 
+        here = identity.apart(mark.written.twin)
         node = Node(
-            identity,
+            here,
             store=store,
-            network=Libp2pNetwork(identity.transport_seed, listen=listen, allow=allow),
+            network=Libp2pNetwork(here.transport_seed, listen=listen, allow=allow),
             clock=SystemClock(),
             rng=SystemRng(),
             verifier=verifier,

@@ -11,7 +11,7 @@ something was lost or copied, and no feed that was begun before is signed again.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -47,6 +47,10 @@ class Loss(StrEnum):
     """The file beside the database is gone or damaged."""
 
 
+TWINS: Final = (Loss.RESTORED, Loss.MACHINE, Loss.COPIED)
+"""After these a second node may be at work with the same keys."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """How far this node's keys have signed."""
@@ -57,11 +61,12 @@ class Mark:
     """Records signed so far."""
     used: int = 1
     """Which author key signs, counted from 1; those before never sign again."""
+    twin: str = ""
+    """Tells this node from one that may be at work with the same keys; empty: none."""
 
     def encode(self) -> bytes:
         """Return the bytes that `decode` reads."""
-        fields = {"store": self.store, "count": self.count, "used": self.used}
-        return json.dumps(fields).encode()
+        return json.dumps(asdict(self)).encode()
 
     @staticmethod
     def decode(data: bytes) -> Mark:
@@ -75,6 +80,7 @@ class Mark:
             store=str(fields["store"]),
             count=int(fields["count"]),
             used=int(fields["used"]),
+            twin=str(fields.get("twin", "")),
         )
 
 
@@ -134,8 +140,12 @@ def after(loss: Loss | None, found: Mark | None, kept: Mark | None, store: str) 
         return kept
     known = [mark for mark in (found, kept) if mark is not None]
     used = max((mark.used for mark in known), default=NO_KEY if loss else 1)
+    twin = (
+        store if loss in TWINS else next((mark.twin for mark in known if mark.twin), "")
+    )
     return Mark(
         store=store,
         count=max((mark.count for mark in known), default=0) + (loss is not None),
         used=min(used + (loss is not None), NO_KEY),
+        twin=twin,
     )

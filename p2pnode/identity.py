@@ -13,7 +13,8 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,7 @@ from protocols.keys import (
     SigningKey,
     network_id,
     person_seed,
+    preimage,
 )
 from protocols.limits import KEYS_MAX, NAME_MAX
 
@@ -79,6 +81,17 @@ class Identity:
     def network_id(self) -> NetworkId:
         """The id of the network."""
         return network_id(self.network)
+
+    def apart(self, twin: str) -> Identity:
+        """The same person with a peer id of her own, if `twin` names this node.
+
+        Two nodes with one peer id drive each other off their neighbours. A shop
+        keeps its own: it is where its customers know it.
+        """
+        if not twin or self.role != "resident":
+            return self
+        seed = sha256(preimage("twin", self.transport_seed + twin.encode())).digest()
+        return replace(self, transport_seed=seed)
 
     def person_key(self, campaign: Scope, index: int) -> SigningKey:
         """The key as a participant of one campaign, on one device."""

@@ -45,9 +45,13 @@ class MarkFile:
     Args:
         path: of the file; its folder exists once it is written.
         due: the keys were made with a mark, so its absence is a loss.
+
+    Attributes:
+        written: the mark that was written last by this object.
     """
 
     def __init__(self, path: Path, *, due: bool = False) -> None:
+        self.written = Mark()
         self._path = path
         self._due = due
         self._descriptor: int | None = None
@@ -86,7 +90,7 @@ class MarkFile:
         place = Place(machine=self._machine, file=os.fstat(self._descriptor).st_ino)
         os.lseek(self._descriptor, SLOT * (self._turn % 2), os.SEEK_SET)
         os.write(self._descriptor, _bytes(self._turn, mark, place))
-        self._dirty = True
+        self.written, self._dirty = mark, True
         if sync or time.monotonic() - self._synced_s >= SYNC_S:
             self._sync(self._descriptor)
 

@@ -6,15 +6,18 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from p2pnode import identity
 from p2pnode.high_water import (
     LOSS,
     MARK,
     NO_KEY,
     RESTORED,
+    TWINS,
     Beside,
     Loss,
     Mark,
@@ -65,6 +68,28 @@ def test_after_a_loss_the_next_key_signs_and_the_count_goes_on() -> None:
     assert after(None, None, None, B) == mark(B, 0)
     assert after(Loss.MARK, None, None, B).used == NO_KEY, "nobody knows which signed"
     assert after(Loss.MARK, None, mark(used=2), B).used == 3
+
+
+@pytest.mark.parametrize("loss", TWINS)
+def test_who_may_be_at_work_twice_is_told_apart_for_good(loss: Loss) -> None:
+    twin = after(loss, mark(), mark(), B)
+    assert twin.twin == B
+    assert after(Loss.OLDER, mark(), twin, "c" * 32).twin == B
+    assert Mark.decode(twin.encode()) == twin
+    assert Mark.decode(b'{"store": "", "count": 0, "used": 1}') == Mark()
+
+
+def test_a_twin_has_another_peer_id_and_the_same_author_keys(tmp_path: Path) -> None:
+    alice = identity.create(tmp_path / "alice", role="resident", name="alice")
+    twin = alice.apart(B)
+    assert twin.transport_seed not in {
+        alice.transport_seed,
+        alice.apart(A).transport_seed,
+    }
+    assert replace(twin, transport_seed=alice.transport_seed) == alice
+    assert alice.apart("") is alice
+    shop = identity.create(tmp_path / "shop", role="merchant", name="shop")
+    assert shop.apart(B) is shop, "its customers know where it is"
 
 
 def test_a_place_is_told_by_machine_and_file_and_the_unknown_never_differs() -> None:
