@@ -66,11 +66,10 @@ class MarkFile:
         Raises:
             OSError: the disk cannot be read.
         """
-        try:
-            data = self._path.read_bytes()
-            number = self._path.stat().st_ino
-        except FileNotFoundError:
+        there = self._load()
+        if there is None:
             return Beside(mark=None, due=self._due)
+        data, number = there
         found = [one for at in (0, SLOT) if (one := _slot(data[at : at + SLOT]))]
         if not found:
             return Beside(mark=None, due=True)
@@ -84,28 +83,49 @@ class MarkFile:
         Raises:
             OSError: the disk did not take it.
         """
-        if self._descriptor is None:
-            self._descriptor = self._open()
         self._turn += 1
-        place = Place(machine=self._machine, file=os.fstat(self._descriptor).st_ino)
-        os.lseek(self._descriptor, SLOT * (self._turn % 2), os.SEEK_SET)
-        os.write(self._descriptor, _bytes(self._turn, mark, place))
+        place = Place(machine=self._machine, file=self._number())
+        self._put(SLOT * (self._turn % 2), _bytes(self._turn, mark, place))
         self.written, self._dirty = mark, True
         if sync or time.monotonic() - self._synced_s >= SYNC_S:
-            self._sync(self._descriptor)
+            self._sync()
 
     def close(self) -> None:
         """Make durable what was written, and let go of the file; never raises."""
+        with contextlib.suppress(OSError):
+            if self._dirty:
+                self._sync()
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with contextlib.suppress(OSError):
-                if self._dirty:
-                    self._sync(descriptor)
             os.close(descriptor)
 
-    def _sync(self, descriptor: int) -> None:
-        os.fsync(descriptor)
+    def _sync(self) -> None:
+        self._flush()
         self._synced_s, self._dirty = time.monotonic(), False
+
+    # What it does with the system: `tests/faults` does the same in memory.
+
+    def _load(self) -> tuple[bytes, int] | None:
+        """The file's bytes and its number on the disk; None: it is not there."""
+        try:
+            return self._path.read_bytes(), self._path.stat().st_ino
+        except FileNotFoundError:
+            return None
+
+    def _number(self) -> int:
+        """The number of the file, which is made if it is not there."""
+        if self._descriptor is None:
+            self._descriptor = self._open()
+        return os.fstat(self._descriptor).st_ino
+
+    def _put(self, at: int, data: bytes) -> None:
+        assert self._descriptor is not None, "after `_number`"
+        os.lseek(self._descriptor, at, os.SEEK_SET)
+        os.write(self._descriptor, data)
+
+    def _flush(self) -> None:
+        assert self._descriptor is not None, "after `_number`"
+        os.fsync(self._descriptor)
 
     def _open(self) -> int:
         """Open the file; a new one gets its name when it is whole."""

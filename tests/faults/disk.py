@@ -11,6 +11,7 @@ POSIX does: the first sync of a new journal or WAL syncs the folder, too.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from typing import Final, Self
 import apsw
 
 from p2pnode.store import sqlite
+from p2pnode.store.mark_file import NAME, SLOT, MarkFile
 
 SECTOR: Final = 512
 """A cut leaves each of these whole, in its old or in its new state."""
@@ -287,6 +289,38 @@ class MemoryVfs(apsw.VFS):
         self.disk.do(Change(call="delete", name=base))
         if syncdir:
             self.disk.do(Change(call="sync-folder", name=base))
+
+
+class DiskMark(MarkFile):
+    """The mark beside the store, on the same disk."""
+
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(Path(NAME))
+        self._disk = disk
+
+    def _load(self) -> tuple[bytes, int] | None:
+        file = self._disk.files.get(NAME)
+        return None if file is None else (bytes(file.data), 1)
+
+    def _number(self) -> int:
+        if NAME not in self._disk.files:  # as the real one: named once it is whole
+            self._do("create")
+            self._put(0, b" " * (2 * SLOT))
+            self._flush()
+            self._do("sync-folder")
+        return 1
+
+    def _put(self, at: int, data: bytes) -> None:
+        self._do("write", at, data)
+
+    def _flush(self) -> None:
+        self._do("sync")
+
+    def _do(self, call: str, offset: int = 0, data: bytes = b"") -> None:
+        try:
+            self._disk.do(Change(call=call, name=NAME, offset=offset, data=data))
+        except apsw.Error as error:
+            raise OSError(errno.EIO, "injected") from error
 
 
 @contextmanager
