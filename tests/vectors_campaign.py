@@ -770,13 +770,14 @@ def settle_case(
     name: str,
     world: World,
     *,
-    rounds: int = 1,
+    rounds: Sequence[int] = (1,),
     between: Callable[[World], None] | None = None,
+    more: int = 0,
 ) -> Case:
-    """Close `rounds` rounds honestly; `between` plays after the first."""
+    """Close rounds honestly; `between` plays after the first, which signs `more`."""
     declared: list[Declared] = []
     previous: Record | None = None
-    for number in range(1, rounds + 1):
+    for number in rounds:
         world.finish_round(number)
         closing: Closing = world.settle(number, previous)
         made = replace(
@@ -784,6 +785,10 @@ def settle_case(
             lines=closing.settlement.lines,
             rows=closing.settlement.rows,
         )
+        if number == 1 and more:
+            first, *rest = made.lines
+            first = replace(first, amount=first.amount + more)
+            made = replace(made, lines=(first, *rest))
         declared.append(made)
         previous = world.close(number, previous)
         if number == 1 and between is not None:
@@ -799,7 +804,7 @@ def settle_case(
 
 def settlement() -> list[Case]:
     """0008: small worlds from evidence to statement, and cuts that lie."""
-    return [*_balloons(), *_shops(), *_visits(), *_cuts()]
+    return [*_balloons(), *_shops(), *_visits(), *_rounds(), *_cuts()]
 
 
 SMALL = {"balloons": 3, "witnesses": 1}
@@ -843,7 +848,7 @@ def _balloons() -> list[Case]:
     cases = [
         settle_case("three balloons", all_found),
         settle_case("two balloons of three", two_of_three),
-        settle_case("a late round", late, rounds=2, between=_later),
+        settle_case("a late round", late, rounds=(1, 2), between=_later),
         settle_case("a fork", forked),
         settle_case("two paid levels", levels),
         settle_case("a chain of twenty, until a share is nothing", long),
@@ -851,8 +856,25 @@ def _balloons() -> list[Case]:
         settle_case("the budget is out", balloon_world(**SMALL, budget=800_000)),
         settle_case("a scan erased before it counted", erased),
     ]
-    cases.append(_dropped())
-    return cases
+    return [*cases, _dropped(), _lost_join()]
+
+
+def _lost_join() -> Case:
+    """The claim of a join is nobody's to drop: without it there is no answer."""
+    world = World(balloons=1, witnesses=1, rounds=1)
+    join = world.join("dave")
+    world.scan("dave", 0)
+    world.finish_round(1)
+    declared = world.settle(1).declared
+    world.drop_claim(join)
+    return case(
+        "a join without its claim",
+        "settle",
+        Reason.INCOMPLETE,
+        terms=_terms_hex(world.terms),
+        records=counted_hex(world, [declared]),
+        rounds=[declared_json(declared)],
+    )
 
 
 def _later(world: World) -> None:
@@ -933,7 +955,7 @@ def _shops() -> list[Case]:
     return [
         settle_case("outcomes with a card", cards),
         settle_case("a merchant's caps", caps),
-        settle_case("refunds", refunds, rounds=2, between=lambda w: None),
+        settle_case("refunds", refunds, rounds=(1, 2), between=lambda w: None),
         settle_case("host and back shares", hosts),
     ]
 
@@ -967,12 +989,134 @@ def _visit_world(stage: dict[str, Any], **how: Any) -> World:
     world = World(
         balloons=1,
         witnesses=1,
-        rounds=1,
+        rounds=how.pop("rounds", 1),
         stages=how.pop("stages", stages),
         changes={"conditions": (), **how},
     )
     world.join("dave")
     return world
+
+
+def _rounds() -> list[Case]:
+    """What one round hands to the next."""
+    skipped, new, much = (
+        World(balloons=1, witnesses=1, rounds=3, stages=(_PAID_VISIT,), changes=_FREE)
+        for _ in range(3)
+    )
+    for world in (skipped, new, much):
+        world.join("dave")
+        world.tags("shops", [_entry(index=1), _entry(index=2)])
+        _photo(world, "dave", _entry(index=1), 0)
+    open_ = World(balloons=1, witnesses=1, rounds=2, budget=2_000_000)
+    open_.join("alice")
+    open_.join("bob", "alice")
+    open_.scan("bob", 0)
+    forked = World(balloons=2, witnesses=1, rounds=2)
+    forked.join("alice")
+    forked.join("bob", "alice")
+    forked.scan("alice", 1)
+    one = forked.scan("bob", 0)
+
+    def fork(world: World) -> None:
+        other = world.fork("bob", Kind.ERASE, world.erase_claim(one))
+        world.report_fork(one, other)
+        world.scan("alice", 0)
+
+    above = World(balloons=1, witnesses=1, rounds=1)
+    above.join("bob")
+    found = above.scan("bob", 0)
+    gone = above.erase("bob", found)
+    above.see()
+    claim = replace(above.erase_claim(found), salt=salt_of("other"))
+    above.report_fork(gone, above.fork("bob", Kind.ERASE, claim))
+    tills = _shop_world(_buy(grade=0))
+    sold = tills.outcome("shop", "dave", 5_000, card=tills.card("dave"))
+    other = tills.fork("shop", Kind.ERASE, tills.erase_claim(sold))
+    tills.report_fork(sold, other)
+    return [
+        settle_case("a round is skipped", skipped, rounds=(1, 3), between=_again),
+        settle_case(
+            "a second round pays only what is new", new, rounds=(1, 2), between=_again
+        ),
+        settle_case(
+            "a close that signed too much",
+            much,
+            rounds=(1, 2),
+            between=_again,
+            more=5_000,
+        ),
+        settle_case("the first of two rounds pays no residue", open_),
+        settle_case(
+            "a fork listed in the second round", forked, rounds=(1, 2), between=fork
+        ),
+        settle_case("a fork above an act", above),
+        _forked_before_it_is_paid(),
+        settle_case("a merchant's fork", tills),
+        _stays_met(),
+    ]
+
+
+_PAID_VISIT = replace(
+    SCAN_STAGE,
+    id="visit",
+    tags="shops",
+    grade=1,
+    once=Once.NEVER,
+    reward=_reward(rule=Flat(first=0), amount=1_000),
+)
+_FREE: dict[str, Any] = {"conditions": ()}
+
+
+def _again(world: World) -> None:
+    _photo(world, "dave", _entry(index=2), 0)
+
+
+def _forked_before_it_is_paid() -> Case:
+    """An act of round 1 is attested in round 2, which lists a fork below it."""
+    world = _visit_world({"grade": 5}, named=_by_key(_party("shop")), rounds=2)
+    world.enter(key_of("shop"))
+    entry = _entry(issuer=key_of("shop").author)
+    world.tags("shops", [entry])
+    scan = _photo(world, "dave", entry, 0)
+
+    def fork(world: World) -> None:
+        world.attest("shop", "dave", scan)
+        claim = replace(scan.claim(), salt=salt_of("other"))
+        world.report_fork(scan, world.fork("dave", Kind.SCAN, claim))
+
+    name = "a fork listed before its act is paid, after it counted"
+    return settle_case(name, world, rounds=(1, 2), between=fork)
+
+
+def _stays_met() -> Case:
+    """Two buyers in round 1, of whom one is over the shop's cap in round 2.
+
+    The second purchase found no budget and counted all the same; in round 2 an
+    earlier one, too small to be paid, is bound and uses the cap up.
+    """
+    party = replace(_party("shop"), total_max=1_530, per_day_max=1_530)
+    world = _shop_world(
+        _buy(grade=0, reward=_reward(percent_bp=100)),
+        conditions=(Condition(stage=0, count=Count.PERSONS, least=2),),
+        named=_by_key(party),
+        budget=10,
+    )
+    world.join("eve")
+    entry = _entry(issuer=key_of("shop").author)
+    world.tags("shops", [entry])
+    world.outcome("shop", "dave", 1_000, card=world.card("dave"))
+    world.see()
+    place = world.scope, key_of("dave").author
+    joined = world.heads[place]
+    scan = _photo(world, "dave", entry)
+    hidden, world.heads[place] = world.heads[place], joined
+    world.outcome("shop", "dave", 40, after=(scan.id,))
+    world.see()
+    world.outcome("shop", "eve", 500, card=world.card("eve"))
+    world.see()
+    world.heads[place] = hidden
+    world.now = world.terms.rounds[0].accept_until + 1
+    return settle_case("a condition that was met stays met", world, rounds=(1, 2))
 
 
 def _visits() -> list[Case]:
@@ -984,6 +1128,11 @@ def _visits() -> list[Case]:
     often.tags("shops", [lake, hill, bare, off])
     for entry in (lake, hill, lake, bare, lake, off, _entry(index=9)):
         _photo(often, "dave", entry, 0)
+    posing = _visit_world({}, limits=days)
+    poser = _entry(index=5, place=tag_id(bare).hex())
+    posing.tags("shops", [bare, poser])
+    for entry in (bare, poser):
+        _photo(posing, "dave", entry, 0)
     first = _visit_world(
         {"reward": _reward(rule=Flat(first=1), amount=7), "once": Once.PERSON_TAG}
     )
@@ -1004,25 +1153,30 @@ def _visits() -> list[Case]:
     revoked.see()
     _photo(revoked, "dave", lake, 0)
     _photo(revoked, "dave", lake, 3)
+    screens = _screens(("dave", 0), ("eve", 0), ("eve", 5), ("eve", 1), per_window=1)
+    stale = _screens(("dave", 5), ("dave", 0), once=Once.PERSON)
     return [
         settle_case("days and places", often),
+        settle_case("a place that is called as a tag is", posing),
         settle_case("the first only", first),
         settle_case("before a stage opens, and after", early),
         settle_case("a revoked tag, an unknown stage", revoked),
-        settle_case("screens: fresh, stale, one a window", _screens()),
+        settle_case("screens: fresh, stale, one a window", screens),
+        settle_case("a refused act uses nothing up", stale),
         settle_case("chips: a harvested tap", _chips()),
         settle_case("invited, attested, after", _journey()),
     ]
 
 
-def _screens() -> World:
-    world = _visit_world({"grade": 3, "per_window": 1, "fresh_ms": 10_000})
+def _screens(*seen: tuple[str, int], **stage: Any) -> World:
+    """Who reads a screen's code of how many windows ago."""
+    world = _visit_world({"grade": 3, "fresh_ms": 10_000, **stage})
     world.join("eve")
     screen = _entry(Rotating(device=key_of("screen").author, window_ms=MINUTE))
     world.tags("shops", [screen])
     world.now += MINUTE
     start = world.now - world.now % MINUTE
-    for name, ago in (("dave", 0), ("eve", 0), ("eve", 5), ("eve", 1)):
+    for name, ago in seen:
         at = start - ago * MINUTE
         signed = key_of("screen").sign_value("code", [tag_id(screen), at])
         world.read(name, screen, RotatingCode(window_start=at, signature=signed))

@@ -15,6 +15,7 @@ from protocols.evidence import cover
 from protocols.feed import Head
 from protocols.framing import frame
 from protocols.keys import AuthorKey, RecordId
+from protocols.merkle import Tree
 from protocols.record import Record, encode_record, without_parts
 from protocols.settlement.close import Closing, close_claim, parts
 from protocols.settlement.cut import Declared
@@ -28,7 +29,7 @@ from protocols.settlement.voucher import (
 from protocols.terms import TERMS
 from protocols.text import Letter, encode_link
 from tests.vectors import Case, case
-from tests.worlds import NETWORK, World, balloon_world, key_of, salt_of
+from tests.worlds import MINUTE, NETWORK, World, balloon_world, key_of, salt_of
 
 
 def closing() -> list[Case]:
@@ -101,18 +102,28 @@ def _covers() -> list[Case]:
     late.finish_round(1)
     early = _small()
     early.see(final=1)
+    twice = _small()
+    twice.finish_round(1)
+    twice.now += MINUTE
+    second = twice.see(final=1)[0].id
+    named = [second, *(one.id for one in _finals(twice)[1:3])]
     return [
         _cover("a join and a scan, seen one after the other", plain),
         _cover("above the cut before", plain, heads=[(alice, joined)]),
         _cover("what one of four saw does not count", few),
         _cover("what came too late does not count", late),
+        _cover("witness time is the second smallest of four", _one_by_one()),
+        _cover("a seen that goes back in time is void", _back_in_time()),
         _branches(),
+        _cover("a witness that changes branches", _changing()),
         _fork_list(),
+        _cover("a fork that witnesses report at two places", _two_forks()),
         _cover("a chain that f+1 list is missing", plain, without=[scan]),
         _cover("two finals of four", plain, Reason.WRONG_CUT, finals=finals[:2]),
         _cover(
             "a final twice", plain, Reason.WRONG_CUT, finals=[*finals[:2], finals[0]]
         ),
+        _cover("a witness's second final", twice, Reason.WRONG_CUT, finals=named),
         _cover("a round that is none", plain, Reason.WRONG_CUT, number=2),
         _cover("finals before their time", early, Reason.WRONG_CUT),
         _cover(
@@ -150,6 +161,60 @@ def _branches() -> Case:
     world.now = max(world.now, world.terms.rounds[0].final_from)
     world.see(final=1, heads={})
     return _cover("two branches", world)
+
+
+def _one_by_one() -> World:
+    world = _small()
+    for witness in range(4):
+        world.now += MINUTE
+        world.see(only=[witness])
+    world.finish_round(1)
+    return world
+
+
+def _back_in_time() -> World:
+    world = _small(witnesses=1)
+    world.see()
+    world.scan("alice", 0)
+    world.now -= MINUTE
+    world.see()
+    world.now = world.terms.rounds[0].final_from
+    world.see(final=1, heads={})
+    return world
+
+
+def _changing() -> World:
+    """Its only witness lists one branch, then the other, then the first again."""
+    world = _small(witnesses=1, balloons=3)
+    one = world.scan("alice", 0)
+    place = world.scope, one.author
+    world.see()
+    kept = world.heads[place]
+    other = world.fork("alice", Kind.ERASE, world.erase_claim(one))
+    for balloon, below in ((1, Head(other.seq, other.id)), (2, kept)):
+        (known,) = world.seen.values()
+        known.clear()
+        world.heads[place] = below
+        world.scan("alice", balloon)
+        world.see()
+    world.finish_round(1, only=[])
+    world.see(final=1, heads={})
+    return world
+
+
+def _two_forks() -> World:
+    """A fork high in a feed is reported before one below it."""
+    world = _small(balloons=2)
+    low = world.scan("alice", 0)
+    below = world.fork("alice", Kind.ERASE, world.erase_claim(low))
+    world.heads[world.scope, low.author] = Head(low.seq, low.id)
+    high = world.scan("alice", 1)
+    above = world.fork("alice", Kind.ERASE, world.erase_claim(high))
+    world.see()
+    world.report_fork(high, above)
+    world.report_fork(low, below)
+    world.finish_round(1)
+    return world
 
 
 def _fork_list() -> Case:
@@ -209,6 +274,7 @@ def _closes() -> list[Case]:
     ]
     cases += [
         _close_case("a close without its parts", world, close, listless),
+        _another_list(),
         _close_case("a close without a scan", world, close, scans),
         _close_case("a close without witness feeds", world, close, seen),
         _close_case("a close with an erased claim", world, close, bare),
@@ -218,6 +284,23 @@ def _closes() -> list[Case]:
         *_wrong_chains(),
     ]
     return cases
+
+
+def _another_list() -> Case:
+    """A part that names the cut's root and holds a shorter cut."""
+    world = _small(witnesses=1, budget=1_000)
+    world.scan("alice", 0)
+    world.finish_round(1)
+    made = world.settle(1)
+    claim = close_claim(world.terms, made, world.scope, salt_of("close"))
+    shorter = replace(made.declared, cut=made.declared.cut[:-1])
+    less = replace(made, declared=shorter).lists()[Tree.CUT]
+    for tree, top, index, data in parts(made.lists()):
+        held = encode([*less, less[-1]]) if tree == Tree.CUT else data
+        part = Part(salt=salt_of(tree), tree=tree, root=top, index=index, data=held)
+        world.write(world.sponsor, Kind.PART, part)
+    close = world.write(world.sponsor, Kind.CLOSE, claim)
+    return _close_case("a close whose part holds another list", world, close)
 
 
 def _lying_lists() -> list[Case]:

@@ -138,7 +138,7 @@ class Till:
         self.accepted: dict[RecordId, Noted] = {}
         """What I accepted, by the redeem's id."""
         self.limit = 0
-        """What I may lose: the most that is accepted and not owed, per unit."""
+        """What I may lose: the most that is accepted and not owed, in minor units."""
         self.auto = False
         """Whether I recognise redeems of my campaigns as they arrive."""
         self._shown: dict[RecordId, Noted] = {}
@@ -272,10 +272,13 @@ class Till:
         )
 
     async def _check_limit(self, noted: Noted, limit: int) -> None:
-        """The levels of what was accepted before are those of now."""
+        """The levels of what was accepted before are those of now.
+
+        All units are added up: what a unit is called is the issuer's choice.
+        """
         at_risk = noted.spending.claim.amount
         for one in self.accepted.values():
-            if one.unit == noted.unit and await self.level(one) is Level.OFFLINE:
+            if await self.level(one) is Level.OFFLINE:
                 at_risk += one.spending.claim.amount
         if at_risk > limit:
             raise Failure(

@@ -566,7 +566,8 @@ def _place(act: ActFacts) -> str:
     """The tag's place; a tag without one is a place of its own."""
     assert act.row is not None
     assert act.tag is not None
-    return act.tag.entry.place or act.row.tag.hex()
+    place = act.tag.entry.place
+    return f"at {place}" if place else act.row.tag.hex()
 
 
 def _window_key(act: ActFacts) -> tuple[bytes, int] | None:

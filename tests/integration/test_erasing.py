@@ -257,6 +257,17 @@ async def test_a_claim_that_came_bare_is_asked_for_while_it_may_count(
         report = await play.shop.feeds.ingest(wires([erase, *lying]))
         assert not report.refused
         await play.shop.witness.tend(view)
+        listed = [
+            head
+            for one in view.evidence.by_id.values()
+            if one.kind == Kind.SEEN
+            for head in one.claim().heads
+        ]
+        assert all(
+            seq < play.scan.seq
+            for author, seq, _ in listed
+            if author == play.scan.author
+        )
         await trio.sleep(3 * PAUSE_S)
         asked += play.shop.feeds.missing
         bare = wires([without_parts(play.scan, claim=True, note=True)])

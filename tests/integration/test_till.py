@@ -173,6 +173,9 @@ async def test_an_unfollowed_campaign_is_accepted_offline_within_the_limit() -> 
     await refused("above-limit", t.b.till.accept(one))
     await t.b.till.accept(one, 100_000)
     await refused("above-limit", t.b.till.accept(two))
+    (noted,) = t.b.till.accepted.values()
+    t.b.till.accepted[noted.spending.record.id] = replace(noted, unit="CNY\u200b")
+    await refused("above-limit", t.b.till.accept(two))  # a unit is only a name
     assert t.b.till.limit == 100_000
     assert list(t.b.till.accepted) == [one.redeem.record().id]
     await t.a.till.recognise(one)

@@ -15,7 +15,7 @@ from p2pnode.services.closing import Books
 from p2pnode.services.library import View
 from p2pnode.services.witness import FORKS_MAX, Duty, Witness
 from protocols import join as join_module
-from protocols.claims import Announce, Enter, Kind
+from protocols.claims import Announce, Enter, Erase, Kind
 from protocols.evidence import witness_room
 from protocols.feed import ForkProof, prove_fork
 from protocols.join import Invite, make_join, sign_invite
@@ -203,6 +203,27 @@ async def test_the_cap_on_feeds_leaves_room_for_the_named(shop: Shop) -> None:
     assert (len(first), shop.me in first) == (3, True)
     await shop.take(shop.joined(key_of("late"), keys[0]))
     assert await shop.tend() == []
+
+
+async def test_a_feed_is_listed_up_to_the_caps_and_spare_records_beyond(
+    shop: Shop,
+) -> None:
+    terms = shop.view.terms
+    shop.view = replace(
+        shop.view, terms=replace(terms, caps=replace(terms.caps, records_per_feed=3))
+    )
+    alice = key_of("alice")
+    feed = [shop.joined(alice, shop.root)]
+    kinds = (Kind.ANNOUNCE, Kind.ANNOUNCE, Kind.ERASE, Kind.ANNOUNCE, Kind.ERASE)
+    for number, kind in enumerate(kinds):
+        claim: Any = _claim(Kind.ANNOUNCE, salt=bytes([number]) * 16)
+        if kind is Kind.ERASE:
+            claim = Erase(salt=bytes(16), record=feed[0].id, claim=False)
+        feed.append(shop.write(alice, kind, claim, after=feed[-1]))
+    await shop.take(*feed)
+    (seen,) = await shop.tend()
+    heads = {author: seq for author, seq, _ in seen.claim().heads}
+    assert heads[alice.author] == 3, "an erase above three records, no announce"
 
 
 async def test_below_one_invite_comes_no_more_than_a_quarter(shop: Shop) -> None:

@@ -127,7 +127,8 @@ function harvested({ terms, rows, at }, row) {
 }
 
 /** The tag's place; a tag without one is a place of its own. */
-const placeOf = ({ listed, row }) => listed.entry.place || hex(row.tag);
+const placeOf = ({ listed, row }) =>
+  listed.entry.place ? `at ${listed.entry.place}` : hex(row.tag);
 
 /** What granted acts use up: tests 9 to 14. */
 class Book {

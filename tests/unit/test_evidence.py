@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from p2pnode.services import documents
 from protocols import testimony as testimonies
 from protocols.claims import Erase, Kind, Seen
 from protocols.errors import ProtocolError, Reason
@@ -98,7 +99,8 @@ def test_a_head_covers_all_below_it_from_that_time_on():
     assert covered[more.id] == second.header.time_ms
 
 
-def test_a_later_head_on_another_branch_is_void():
+@pytest.mark.parametrize("listed", [(0, 1), (1,)])
+def test_a_later_head_on_another_branch_is_void(listed):
     world = small_world()
     scan = world.scan("dave", 0)
     world.see(only=[0])
@@ -109,8 +111,8 @@ def test_a_later_head_on_another_branch_is_void():
         world.erase_claim(other),
         after=Head(other.seq, other.id),
     )
-    seen(world, 0, [head_of(other)])
-    seen(world, 0, [head_of(after)])
+    for place in listed:
+        seen(world, 0, [head_of((other, after)[place])])
     covered = view_of(world).first_seen
     assert scan.id in covered
     assert other.id not in covered
@@ -122,7 +124,7 @@ def test_a_receipt_cannot_be_taken_back():
     scan = world.scan("dave", 0)
     world.see(only=[0])
     garbage = (DAVE, 50, RecordId(b"\xee" * 32))
-    for heads in ([garbage], [], [(DAVE, 0, scan.id)], [(DAVE, 1, garbage[2])]):
+    for heads in ([], [(DAVE, 0, scan.id)], [garbage], [(DAVE, 1, garbage[2])]):
         seen(world, 0, heads)
         assert scan.id in view_of(world).first_seen
 
@@ -209,6 +211,21 @@ def test_receipts_count_witnesses():
         assert found[scan.id] == min(count, 3)
 
 
+@pytest.mark.parametrize(
+    ("seen_by", "surest", "said"),
+    [
+        (0, 4, "none"),
+        (1, 4, "seen"),
+        (2, 1, "can-count"),
+        (3, 2, "can-count"),
+        (3, 3, "safe"),
+        (4, 2, "can-count"),
+    ],
+)
+def test_a_receipt_in_words(seen_by, surest, said):
+    assert documents._receipt(seen_by, surest, faults=1) == said
+
+
 # 2f+1 finals
 
 
@@ -238,6 +255,60 @@ def test_witness_time_is_the_f_plus_first_smallest():
     named = [f.id for f in finals_at_hand(world.terms, 1, world.evidence())][:3]
     entry = next(e for e in supported(world, finals=named).cut if e.author == DAVE)
     assert entry.steps == ((0, times[1]),)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_finals_are_named_the_guarantees_hold(seed):
+    """The first of four witnesses lies: two people's scans, seen at random times."""
+    dice = Random(seed)
+    world = small_world()
+    world.join("eve")
+    world.see()
+    began = world.now
+    scans = {name: world.scan(name, 0) for name in ("dave", "eve")}
+    times = sightings(dice, honest_saw_dave_first=bool(seed % 2))
+    for moment in range(1, 9):
+        world.now = began + moment * MINUTE
+        for witness in range(4):
+            here = [n for n in scans if times[witness, n] == moment]
+            if here:
+                seen(world, witness, [head_of(scans[n]) for n in here])
+    world.now = world.terms.rounds[0].final_from
+    finals = [seen(world, witness, [], final=1).id for witness in range(4)]
+    for left_out in range(4):
+        named = [one for place, one in enumerate(finals) if place != left_out]
+        cut = supported(world, finals=named).cut
+        when = {entry.author: entry.steps[-1][1] for entry in cut if entry.seq == 1}
+        for name in scans:
+            counts = key_of(name).author in when
+            seen_by = sum(times[witness, name] is not None for witness in range(4))
+            assert counts or seen_by < 3, "2f+1 saw it"
+            assert not counts or seen_by >= 2, "f+1 did not"
+        for names in (("dave", "eve"), ("eve", "dave")):
+            one, other = (when.get(key_of(name).author) for name in names)
+            if before_honest(times, *names) and one and other:
+                assert one < other
+
+
+def sightings(dice, *, honest_saw_dave_first):
+    """When each witness lists whose scan, if it does; the first of them lies."""
+    times = {
+        (witness, name): dice.choice((None, *range(1, 9)))
+        for witness in range(4)
+        for name in ("dave", "eve")
+    }
+    if honest_saw_dave_first:
+        times |= {(w, "dave"): dice.randrange(1, 5) for w in range(1, 4)}
+        times |= {(w, "eve"): dice.randrange(5, 9) for w in range(1, 4)}
+    return times
+
+
+def before_honest(times, one, other):
+    """Whether the last honest witness saw one before the first saw the other."""
+    ones, others = ([times[w, name] for w in range(1, 4)] for name in (one, other))
+    known = None not in ones and None not in others
+    return known and max(ones) < min(others)
 
 
 def test_what_was_seen_too_late_waits_for_the_next_round():

@@ -14,7 +14,9 @@ from protocols.settlement.verify import (
     Evidence,
     Verdict,
     find_terms,
+    judge_cut,
     verify_close,
+    verify_closes,
 )
 from protocols.settlement.voucher import (
     check_voucher,
@@ -22,6 +24,7 @@ from protocols.settlement.voucher import (
     read_voucher,
     voucher_text,
 )
+from tests.cheats import ZOE, padded
 from tests.shufflings import shuffled
 from tests.worlds import NETWORK, balloon_world, key_of
 
@@ -196,11 +199,26 @@ def test_a_cut_that_pads_or_omits_is_found():
     declared = type(closing.declared)(
         round=1, finals=closing.declared.finals, cut=omitted, forks=()
     )
-    from protocols.settlement.verify import judge_cut
-
     verdict, findings, _ = judge_cut(world.terms, [declared], world.evidence())
     assert verdict is Verdict.WRONG
     assert [finding.kind for finding in findings] == ["omitted"]
+
+
+def test_what_was_padded_stays_counted():
+    """The close is proven wrong; the next one goes on from it (decision 0013)."""
+    world = padded()
+    first = world.records[-1]
+    world.finish_round(2)
+    world.close(2, first)
+    one, other = verify_closes(world.terms, world.evidence())
+    assert [finding.kind for finding in one.findings] == ["padded"]
+    assert (other.statement, other.cut) == (Verdict.OK, Verdict.OK)
+    assert other.settlement is not None
+    hers = [one for one in other.settlement.counted if one.record.author == ZOE]
+    assert {item.round for item in hers} == {1}
+    assert hers[-1].record.seq == max(
+        record.seq for record in world.records if record.author == ZOE
+    )
 
 
 def test_voucher_proves_itself_and_no_other_amount():
@@ -233,8 +251,6 @@ def test_bundle_verifies_with_nothing_else():
     assert (network, campaign) == (NETWORK, world.scope)
     ((_, terms),) = find_terms(records)
     evidence = Evidence(records)
-    from protocols.settlement.verify import verify_closes
-
     (report,) = verify_closes(terms, evidence)
     assert report.statement is Verdict.OK
     with pytest.raises(ProtocolError):
