@@ -595,7 +595,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         tests=(
             "unit/test_settlement_reference.py::test_random_campaigns_settle_as_by_the_reference",
         ),
-        vectors=("0004 one use, two joins",),
+        vectors=("0008 a scan by who came too late for an invite",),
     ),
     Promise(
         said="2: a scan erased before it counted is not paid.",

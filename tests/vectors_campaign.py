@@ -845,8 +845,15 @@ def _balloons() -> list[Case]:
     gone = erased.scan("dave", 0)
     erased.erase("dave", gone)
     erased.scan("dave", 1)
+    shared = World(balloons=2, witnesses=1, rounds=1)
+    invite = shared.invite(shared.sponsor)
+    for balloon, name in enumerate(("erin", "frank")):
+        shared.join_by(name, invite)
+        shared.see()
+        shared.scan(name, balloon)
     cases = [
         settle_case("three balloons", all_found),
+        settle_case("a scan by who came too late for an invite", shared),
         settle_case("two balloons of three", two_of_three),
         settle_case("a late round", late, rounds=(1, 2), between=_later),
         settle_case("a fork", forked),
@@ -1025,10 +1032,11 @@ def _rounds() -> list[Case]:
     above = World(balloons=1, witnesses=1, rounds=1)
     above.join("bob")
     found = above.scan("bob", 0)
-    gone = above.erase("bob", found)
+    note = replace(above.erase_claim(found), claim=False)
+    last = above.write(key_of("bob"), Kind.ERASE, note)
     above.see()
-    claim = replace(above.erase_claim(found), salt=salt_of("other"))
-    above.report_fork(gone, above.fork("bob", Kind.ERASE, claim))
+    twin = above.fork("bob", Kind.ERASE, replace(note, salt=salt_of("other")))
+    above.report_fork(last, twin)
     tills = _shop_world(_buy(grade=0))
     sold = tills.outcome("shop", "dave", 5_000, card=tills.card("dave"))
     other = tills.fork("shop", Kind.ERASE, tills.erase_claim(sold))
