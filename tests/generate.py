@@ -18,6 +18,7 @@ from tests import (
     vectors_bytes,
     vectors_campaign,
     vectors_closing,
+    vectors_edges,
     vectors_proofs,
     vectors_vouchers,
 )
@@ -52,7 +53,7 @@ VECTORS: dict[str, Callable[[], list[Case]]] = {
     "0005-terms": vectors_campaign.terms,
     "0006-neighbours": vectors_bytes.frames,
     "0007-tags": vectors_campaign.tags,
-    "0008-settlement": vectors_campaign.settlement,
+    "0008-settlement": lambda: [*vectors_campaign.settlement(), *vectors_edges.edges()],
     "0009-closing": vectors_closing.closing,
     "0010-bundles": vectors_closing.bundles,
     "0011-vouchers": vectors_vouchers.vouchers,

@@ -282,7 +282,9 @@ def _ledger(
     return case(
         name,
         "ledger",
-        sponsor=[m.world.sponsor.author.hex()],
+        sponsor=[
+            one.author.hex() for one in (m.world.sponsor, *how.get("sponsors", ()))
+        ],
         vouchers=how.get("vouchers", [voucher_text(m.voucher)]),
         records=[encode_record(one).hex() for one in chosen if one.kind in kinds],
     )
@@ -327,6 +329,13 @@ def _ledgers() -> list[Case]:
     m.owe(one, 50_000)
     m.owe(one, 7, at=OTHER.author)
     cases.append(_ledger("four owes of one redeem, to two shops", m))
+    for seed in range(2):  # of one amount: which has the lower id is chance
+        m = market()
+        one = m.redeem(50_000 + seed)
+        m.owe(one)
+        m.owe(one, by=SHOP)
+        said = f"two owes of one amount, by two keys of the sponsor: {seed}"
+        cases.append(_ledger(said, m, sponsors=[SHOP]))
     m = market()
     one = m.redeem(LINE)
     m.owe(one)
