@@ -60,7 +60,6 @@ def _commands() -> dict[str, str]:
         "sim": _("Run a seeded simulation."),
         "demo": _("Watch a neighbourhood play Ten Red Balloons."),
         "backup": _("Create, verify and restore backups."),
-        "export": _("Write your data to files."),
     }
 
 

@@ -430,11 +430,6 @@ def read_passphrase(file: str | None) -> str | None:
     return lines[0]
 
 
-def public_author(identity: Identity) -> AuthorKey | None:
-    """The first key that terms can name, if this node has one."""
-    return None if identity.author_key is None else identity.author_key.author
-
-
 def public_authors(home: Path, identity: Identity) -> tuple[AuthorKey, ...]:
     """The keys that new terms should name: those that were not given up.
 

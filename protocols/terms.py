@@ -287,7 +287,7 @@ class Limits:
     per_person_per_day: int
     """Accepted acts a day; 0: no limit."""
     place_interval_ms: int
-    """Least act time between two different tags of one person; 0: none."""
+    """Least act time between two places of one person; 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from p2pnode.failures import Failure
-from p2pnode.identity import Identity, public_author
+from p2pnode.identity import Identity
 from p2pnode.net.simulated import Weather
 from p2pnode.node import Node
 from p2pnode.store.memory import MemoryStore
@@ -112,10 +112,10 @@ class Town:
             )
             for k in range(5)
         )
-        shops = [public_author(self.identity(name)) for name in SHOPS]
-        keys = sorted(key for key in shops if key is not None)
+        shops = [self.identity(name).author_keys[0] for name in SHOPS]
+        keys = sorted(key.author for key in shops)
         sponsor = self.identity("sponsor")
-        mine = public_author(sponsor)
+        mine = sponsor.author_keys[0].author
         changes = {
             "network": sponsor.network_id,
             "sponsor": (mine,),
