@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import trio
+
 from p2pnode.failures import NOT_FOUND, Failure
 from p2pnode.high_water import Mark
 from p2pnode.ports import StoreDamaged
@@ -78,6 +80,7 @@ class Library:
         self._feeds = feeds
         self._store = store
         self._entries: dict[Scope, Entry] = {}
+        self._noting = trio.Lock()
         self._views: dict[Scope, View] = {}
         self._watched: dict[Scope, Scope] = {}
         """Scope -> the campaign it belongs to."""
@@ -147,20 +150,23 @@ class Library:
         self, campaign: Scope, title: str = "", person_index: int | None = None
     ) -> Entry:
         """Follow a campaign; a known one keeps its key if none is given."""
-        known = self._entries.get(campaign)
-        if known is not None:
-            title = known.title or title
-            person_index = known.person_index if person_index is None else person_index
-        new = Entry(campaign=campaign, title=title, person_index=person_index)
-        entry = new if known is None else replace(new, past=known.past)
-        if entry != known:
-            await self._store.append((), state=entry.note())
-            await self._remember(entry)
-        return entry
+        async with self._noting:  # else one of two at once forgets what the other noted
+            known = self._entries.get(campaign)
+            if known is not None:
+                title = known.title or title
+                if person_index is None:
+                    person_index = known.person_index
+            new = Entry(campaign=campaign, title=title, person_index=person_index)
+            entry = new if known is None else replace(new, past=known.past)
+            if entry != known:
+                await self._store.append((), state=entry.note())
+                await self._remember(entry)
+            return entry
 
     async def adopt(self, entry: Entry) -> None:
         """Take over an entry whose note was stored with other things."""
-        await self._remember(entry)
+        async with self._noting:
+            await self._remember(entry)
 
     async def _remember(self, entry: Entry) -> None:
         campaign = entry.campaign

@@ -34,7 +34,7 @@ from protocols.peer_card import sign_card
 from protocols.wire import Bye, Card, Goodbye, encode_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from p2pnode.ports import Clock, Network, PeerId, Rng, Store, Stream
     from p2pnode.services.feeds import Change, Feeds
@@ -52,6 +52,9 @@ STRANGE_SECONDS_MAX: Final = 10.0
 
 BYE_SECONDS_MAX: Final = 1.0
 """How long saying bye may take, when this node stops or refuses a stream."""
+
+FEEL_SECONDS_MAX: Final = 15.0
+"""How long a peer that was dialled above the slots stays: all is compared by then."""
 
 TELL_EVERY: Final = 10
 """Comparisons between two times that neighbours are told a few others' cards."""
@@ -71,6 +74,9 @@ class Manners:
     """Pause between dials: home routers die of thousands."""
     reconcile_s: Seconds = 30.0
     """How often all neighbours are compared, as a safety net."""
+    feel_s: Seconds = 120.0
+    """How often one peer more is dialled while all those slots are taken: a net that
+    was cut, and whose parts have filled their slots since, grows together again."""
 
     @property
     def inbound_max(self) -> int:
@@ -119,6 +125,10 @@ class Neighbours:
         self._overdue = Overdue(feeds, self._fed)
         self._strangers: dict[PeerId, Seconds] = {}
         """Since when a peer that said hello has shared nothing with this node."""
+        self._feel_at: Seconds = 0.0
+        """When one peer more is dialled than there are slots."""
+        self._felt: dict[PeerId, Seconds] = {}
+        """Such peers, and when they were dialled."""
         self._let_go: dict[Link, None] = {}
         """Links to strangers that are being ended."""
         self._own_card: Card | None = None
@@ -131,6 +141,7 @@ class Neighbours:
     ) -> None:
         """Listen, dial and compare, until cancelled."""
         await self.peers.open()
+        self._feel_at = trio.current_time() + self._manners.feel_s
         async with trio.open_nursery() as nursery:
             await nursery.start(self._network.run, self._talk)
             nursery.start_soon(self._dial_loop, nursery)
@@ -328,7 +339,9 @@ class Neighbours:
     def _has_room(self, *, dialled: bool) -> bool:
         """Whether one more stream of this direction fits."""
         manners = self._manners
-        most = manners.outbound_max if dialled else manners.inbound_max
+        most = manners.inbound_max
+        if dialled:
+            most = manners.outbound_max + len(self._felt)
         some = len(self._side(dialled=dialled)) < most
         return some and len(self._links) < manners.links_max
 
@@ -479,16 +492,31 @@ class Neighbours:
         spare = self._manners.outbound_max - dialled
         if total >= self._manners.links_max or spare < 0:
             return None
-        if spare == 0 and not self._loose(dialled=True):
+        gains = bool(spare or self._loose(dialled=True))
+        if not gains and trio.current_time() < self._feel_at:
             return None
         used = [link.address or "" for link in self._side(dialled=True)]
         crowd = Counter(map(prefix_of, [*used, *self._dialling.values()]))
-        for peer in self.peers.candidates(trio.current_time(), crowd):
-            if spare == 0 and not peer.preferred:
-                return None
-            if peer.peer not in self._links and peer.peer not in self._dialling:
-                return peer
-        return None
+        idle = [
+            peer
+            for peer in self.peers.candidates(trio.current_time(), crowd)
+            if peer.peer not in self._links and peer.peer not in self._dialling
+        ]
+        if not idle:
+            return None
+        if spare or (idle[0].preferred and gains):
+            return idle[0]
+        return self._next_to_feel(idle)
+
+    def _next_to_feel(self, idle: Sequence[Peer]) -> Peer | None:
+        """Whom to dial for a moment, though all slots are taken; any, now and then."""
+        now = trio.current_time()
+        if now < self._feel_at:
+            return None
+        self._feel_at = now + self._manners.feel_s
+        chosen = idle[int.from_bytes(self._rng.token(2), "big") % len(idle)]
+        self._felt[chosen.peer] = now
+        return chosen
 
     async def _dial(self, peer: Peer) -> None:
         address = self._dialling[peer.peer]
@@ -499,10 +527,14 @@ class Neighbours:
                 log.warning("dialling %s: %r", address, error)
             now = trio.current_time()
             self.peers.failed(peer, str(error), now, fault=False)
+            self._felt.pop(peer.peer, None)
             return
         finally:
             del self._dialling[peer.peer]
-        await self._talk(stream, address)
+        try:
+            await self._talk(stream, address)
+        finally:
+            self._felt.pop(peer.peer, None)
 
     async def _compare_loop(self) -> None:
         """Compare all neighbours now and then; tell them of others, more rarely."""
@@ -534,6 +566,9 @@ class Neighbours:
         As long as half of the slots are free they may stay: they may follow
         something that is followed here in a moment.
         """
+        for name, felt in self._felt.items():
+            if now - felt >= FEEL_SECONDS_MAX and name in self._links:
+                self._links[name].close(Goodbye.FULL)
         strangers = [name for name in self._links if self._is_strange(name)]
         since = {name: self._strangers.get(name, now) for name in strangers}
         self._strangers = since

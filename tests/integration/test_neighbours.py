@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from p2pnode.net.host import Libp2pNetwork
+from p2pnode.services import neighbours
 from p2pnode.services.feeds import Feeds
 from p2pnode.services.neighbours import Manners, Neighbours
 from p2pnode.services.peers import Peer
@@ -105,3 +106,20 @@ async def test_whom_a_person_named_gets_a_place_where_all_are_taken() -> None:
         await a.neighbours.add(d.network.addresses[0])
         await until(lambda: a.talks_to(d))
         await until(lambda: b.knows(a).error == Goodbye.FULL)
+
+
+async def test_where_all_slots_are_taken_one_more_is_met_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So two parts of a net that were cut, and filled their slots, meet again."""
+    monkeypatch.setattr(neighbours, "FEEL_SECONDS_MAX", 0.2)
+    narrow = Manners(dial_s=0.05, outbound_max=1, feel_s=0.4)
+    a, b, c = House("a", narrow), House("b"), House("c")
+    async with street(a, b, c):
+        a.neighbours.peers.learn(b.network.peer_id, b.network.addresses)
+        a.neighbours.peers.anchors([b.network.peer_id])
+        await until(lambda: a.talks_to(b))
+        a.neighbours.peers.learn(c.network.peer_id, c.network.addresses)
+        await until(lambda: c.knows(a).rank > 0)
+        await until(lambda: a.talks_to(b))
+        await until(lambda: c.knows(a).error == Goodbye.FULL)

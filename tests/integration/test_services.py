@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from functools import partial
 
 import pytest
+import trio
+import trio.testing
 
 from p2pnode.failures import Failure
 from p2pnode.identity import Identity
@@ -19,7 +22,7 @@ from p2pnode.services.till import Till
 from p2pnode.services.witness import Witness
 from p2pnode.store.memory import MemoryStore
 from protocols.errors import Reason
-from protocols.keys import Seed, SigningKey, witness_scope
+from protocols.keys import Scope, Seed, SigningKey, witness_scope
 from protocols.record import encode_record
 from protocols.settlement.verify import Verdict
 from protocols.tags.code import About, make_batch, make_serial, read_code
@@ -215,6 +218,23 @@ BUY = replace(
     once=Once.NEVER,
     reward=Reward(rule=Flat(first=0), amount=0, percent_bp=500, host_bp=0, back_bp=0),
 )
+
+
+@pytest.mark.parametrize("first", [None, 0])
+async def test_who_joins_while_she_begins_to_follow_has_joined(
+    first: int | None,
+) -> None:
+    alice = Player("alice", "resident", HandClock())
+    await alice.open()
+    scope = Scope(bytes(32))
+    async with trio.open_nursery() as nursery:
+        for index in (first, None if first == 0 else 0):
+            follow = partial(alice.library.follow, scope, person_index=index)
+            nursery.start_soon(follow)
+    again = Player("alice", "resident", HandClock(), alice.store)
+    await again.open()
+    for library in (alice.library, again.library):
+        assert [entry.person_index for entry in library.entries] == [0]
 
 
 async def test_a_purchase_by_card_pays_its_percentage_once() -> None:

@@ -204,11 +204,12 @@ class Play:
     async def have(self, name: str, act: Callable[[Node], Awaitable[object]]) -> bool:
         """Have a node do something, again and again; False: it never will.
 
-        Who did it already, or left for ever, is done.
+        Who did it already, left for ever, or came too late to join, is done.
         """
-        home = self.town.homes[name]
+        home, never = self.town.homes[name], False
 
         async def once() -> bool:
+            nonlocal never
             if home.is_gone:
                 return True
             try:
@@ -216,11 +217,13 @@ class Play:
             except Failure as failure:
                 if failure.reason == INVITE_EXPIRED:
                     self._outside[name] = None
+                elif failure.reason == "not-joined" and name in self._outside:
+                    never = True
                 elif not failure.reason.startswith("already-"):
                     raise
             return True
 
-        return await self.town.until(once) and not home.is_gone
+        return await self.town.until(once) and not (home.is_gone or never)
 
     async def _publish(self) -> None:
         """Have the sponsor make tags and publish terms that name them."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from p2pnode.swarm.torture.plan import Plan
     from protocols.record import Record
 
-MANNERS: Final = Manners(outbound_max=2, dial_s=1.0, reconcile_s=45.0)
+MANNERS: Final = Manners(outbound_max=2, dial_s=1.0, reconcile_s=45.0, feel_s=30.0)
 """Few links: what a node with two does badly it does badly with forty."""
 
 SUNSHINE: Final = Weather(latency_s_min=0.01, latency_s_max=0.05)

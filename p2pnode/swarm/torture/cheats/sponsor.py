@@ -9,7 +9,7 @@ import trio
 
 from p2pnode.services.closing import verify
 from p2pnode.services.feeds import Draft
-from p2pnode.swarm.torture.cheats.cheat import Cheat
+from p2pnode.swarm.torture.cheats.cheat import PREPARED_S, Cheat
 from p2pnode.swarm.torture.liars import Pen
 from protocols.claims import Kind, Part
 from protocols.errors import Reason
@@ -303,14 +303,16 @@ class ForksItsClose(Closer):
 
     async def _hand(self, names: Sequence[str], branch: Sequence[bytes]) -> None:
         """Give a branch to somebody of the other half, who passes it on."""
+        plan, homes = self.town.plan, self.town.homes
         for name in names:
-            if name in self.town.plan.people or name in self.town.plan.shops:
+            if name not in (*plan.people, *plan.shops) or homes[name].is_gone:
+                continue
 
-                async def act(name: str = name) -> bool:
-                    await self.town.node(name).feeds.ingest(branch)
-                    return True
+            async def act(name: str = name) -> bool:
+                await self.town.node(name).feeds.ingest(branch)
+                return True
 
-                await self.town.until(act)
+            if await self.town.until(act, PREPARED_S):
                 return
 
     def expect(self, scene: Scene) -> None:
