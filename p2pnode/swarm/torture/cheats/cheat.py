@@ -30,6 +30,9 @@ PREPARED_S: Final = 60.0
 """How long a cheat tries to get its preparations done."""
 
 
+TOO_LATE: Final = (Reason.NOT_ADMITTED, Reason.STAGE_WINDOW)
+"""Tests that come before the one a cheat fails, where bad weather delayed it."""
+
 LATE_S: Final = 1.5
 """After a deadline by every honest witness's clock, and before the first final."""
 
@@ -79,7 +82,7 @@ class Cheat:
                     one = record.id
                     scene.want(one not in granted, f"{reason}, no pay", one.hex()[:8])
                     why = refused.get(one, reason)
-                    known = why in (reason, Reason.STAGE_WINDOW)  # it came too late
+                    known = why in (reason, *TOO_LATE)
                     scene.want(known, f"{reason}", f"{why} {one.hex()[:8]}")
 
     # What cheats need.
