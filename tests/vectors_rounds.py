@@ -54,6 +54,9 @@ def settled() -> list[Case]:
         _merchants_fork(),
         _dispute(),
         _late_erase(),
+        _wrong_kinds(),
+        _other_group(),
+        _strangers_refund(),
     ]
 
 
@@ -164,6 +167,35 @@ def _late_erase() -> Case:
 
     name = "an erase that counts after its scan"
     return settle_case(name, world, rounds=(1, 2), between=erase)
+
+
+def _wrong_kinds() -> Case:
+    """A stage pays its own kind of act."""
+    world = _shop_world(_buy(grade=1))
+    entry = _entry(issuer=key_of("shop").author)
+    world.tags("shops", [entry])
+    _photo(world, "dave", entry, 0)
+    world.outcome("shop", "dave", 10_000, stage=1, card=world.card("dave"))
+    return settle_case("a scan for purchases, a purchase for visits", world)
+
+
+def _other_group() -> Case:
+    """Listed, but not among the tags of the stage."""
+    world = _visit_world({})
+    entry = _entry()
+    world.tags("bars", [entry])
+    _photo(world, "dave", entry, 0)
+    return settle_case("a tag of another group", world)
+
+
+def _strangers_refund() -> Case:
+    world = _shop_world(
+        _buy(refund_ms=MINUTE), named=_by_key(_party("shop"), _party("bar"))
+    )
+    world.enter(key_of("bar"))
+    sale = world.outcome("shop", "dave", 10_000, card=world.card("dave"))
+    world.reverse("bar", sale, 4_000)
+    return settle_case("a refund by another merchant", world)
 
 
 # 0009
@@ -329,6 +361,7 @@ def _cuts() -> list[Case]:
         _bundle("a padded branch of a forked feed", _padded_branch()),
         _bundle("an omission heals in the next round", _healed()),
         _too_late(),
+        _in_doubt(),
     ]
 
 
@@ -397,6 +430,25 @@ def _too_late() -> Case:
 
     close = world.close(1, declaring=changed(ALICE, early))
     return _close_case("a cut with what came too late", world, close)
+
+
+def _in_doubt() -> Case:
+    """A right close; the branch by which it is right is not here."""
+    world = _small(budget=1_000)
+    scan = world.scan("alice", 0)
+    below = world.heads[world.scope, ALICE]
+    other = world.fork("alice", Kind.SCAN, replace(scan.claim(), salt=salt_of("x")))
+    world.heads[world.scope, ALICE] = below
+    _say(world, [other])
+    for witness in (1, 2):
+        world.now += MINUTE
+        world.see(only=[witness])
+    world.finish_round(1, only=[])
+    world.see(only=[0, 1, 2], final=1, heads={})
+    close = world.close(1)
+    here = [one for one in world.records if one.id != other.id]
+    name = "witness times that a chain makes right that is not here"
+    return _close_case(name, world, close, here)
 
 
 def _resting() -> Case:
