@@ -20,6 +20,7 @@ from tests import (
     vectors_closing,
     vectors_edges,
     vectors_proofs,
+    vectors_rounds,
     vectors_vouchers,
 )
 from tests.one_balloon import page as one_balloon
@@ -53,8 +54,12 @@ VECTORS: dict[str, Callable[[], list[Case]]] = {
     "0005-terms": vectors_campaign.terms,
     "0006-neighbours": vectors_bytes.frames,
     "0007-tags": vectors_campaign.tags,
-    "0008-settlement": lambda: [*vectors_campaign.settlement(), *vectors_edges.edges()],
-    "0009-closing": vectors_closing.closing,
+    "0008-settlement": lambda: [
+        *vectors_campaign.settlement(),
+        *vectors_edges.edges(),
+        *vectors_rounds.settled(),
+    ],
+    "0009-closing": lambda: [*vectors_closing.closing(), *vectors_rounds.closed()],
     "0010-bundles": vectors_closing.bundles,
     "0011-vouchers": vectors_vouchers.vouchers,
     "0012-proofs": vectors_proofs.proofs,

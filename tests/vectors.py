@@ -496,6 +496,8 @@ def reported(report: CloseReport) -> Case:
         "statement": None if result is None else said,
         "cut": report.cut.value,
         "findings": [[one.author.hex(), one.kind] for one in report.findings],
+        "not_judged": report.not_judged,
+        "resting": report.resting,
     }
 
 

@@ -16,7 +16,7 @@ from protocols.feed import prove_fork
 from protocols.keys import RecordId
 from protocols.proof import ProofKind, check_proof
 from protocols.record import encode_record, sign_record
-from protocols.settlement.verify import Verdict
+from protocols.settlement.verify import Verdict, declare
 from protocols.tags.code import read_code
 from tests.integration.test_services import (
     Dice,
@@ -150,6 +150,27 @@ async def test_nobody_believes_a_dispute_of_a_right_close(street: Street) -> Non
     with pytest.raises(Failure) as caught:
         await street.bob.proofs.file(await street.bob.view())
     assert caught.value.reason == "nothing-proven"
+
+
+async def test_what_a_wrong_close_signed_is_owed_all_the_same(street: Street) -> None:
+    view, key = await street.sponsor.view(), street.sponsor.identity.author_key
+    assert key is not None
+    closing = declare(view.terms, 1, [], view.evidence)
+    alice = street.alice.library.require_key(await street.alice.view()).author
+    more = replace(
+        closing.settlement,
+        lines=tuple(
+            replace(one, amount=one.amount + (one.payee == alice))
+            for one in closing.settlement.lines
+        ),
+    )
+    drafts = close_drafts(
+        view.terms, replace(closing, settlement=more), view.campaign, Dice()
+    )
+    await street.sponsor.feeds.publish_many(key, view.campaign, drafts)
+    await street.share()
+    line = await street.alice.books.claim(await street.alice.view())
+    assert (line.verdict, line.amount) == (Verdict.WRONG, 200_001)
 
 
 async def test_a_close_that_a_dispute_names_is_asked_for(street: Street) -> None:

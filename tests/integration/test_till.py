@@ -15,12 +15,13 @@ from p2pnode.ports import StoreInDoubt
 from p2pnode.services import till_documents
 from p2pnode.services.till import Level
 from p2pnode.store.memory import MemoryStore
-from protocols.claims import Kind
+from protocols.claims import Kind, Owe
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import AuthorKey
 from protocols.settlement.redeem import (
     Slip,
     check_double,
+    check_slip,
     make_double,
     make_slip,
     read_double,
@@ -182,6 +183,37 @@ async def test_an_unfollowed_campaign_is_accepted_offline_within_the_limit() -> 
     await t.follow(t.b)
     _, level = await t.b.till.accept(two)
     assert level is Level.OFFLINE, "the first is owed by now, so the limit is free"
+
+
+async def test_owed_is_what_the_issuer_recognised_in_full() -> None:
+    t = await town()
+    await t.follow(t.b)
+    slip = await t.redeem(50_000)
+    view, redeem = await t.a.view(), slip.redeem.record()
+    key = t.a.identity.author_key
+    assert key is not None
+    for amount, level in ((49_999, Level.OFFLINE), (50_000, Level.OWED)):
+        claim = Owe(
+            salt=amount.to_bytes(16, "big"),
+            redeem=redeem.id,
+            acceptor=t.key("b"),
+            amount=amount,
+        )
+        await t.a.feeds.publish(key, view.campaign, Kind.OWE, claim)
+        await carry(t.a, t.b)
+        found = check_slip(slip)
+        ledger = t.b.till.ledger(await t.b.view(), (found,))
+        assert t.b.till._level(found, ledger) is level
+    noted, level = await t.b.till.accept(slip)
+    assert (level, t.b.till.limit) == (Level.OWED, 0), "what is owed is no risk"
+    assert await t.b.till.level(noted) is Level.OWED
+
+
+async def test_by_another_key_of_hers_a_slip_is_offline_until_it_is_owed() -> None:
+    t = await town()
+    own = check_slip(await t.redeem(50_000))
+    hers = replace(own, own_key=False)
+    assert t.b.till._level(hers, None) is Level.OFFLINE
 
 
 async def test_an_accepted_slip_is_refused_the_second_time_also_later() -> None:

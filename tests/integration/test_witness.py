@@ -62,15 +62,15 @@ class Shop:
     def own(self) -> list[Record]:
         return list(self.view.evidence.feed(witness_scope(self.view.campaign), self.me))
 
-    def joined(self, key: SigningKey, inviter: SigningKey) -> Record:
-        """`key` joins below `inviter`."""
+    def joined(self, key: SigningKey, inviter: SigningKey, uses: int = 1) -> Record:
+        """`key` joins below `inviter`, by an invite for so many; 0: for anybody."""
         secret = Seed(salt_of(key.author) * 2)
         invite = Invite(
             network=NETWORK,
             campaign=self.view.campaign,
             inviter=inviter.author,
             invite_key=SigningKey(secret).author,
-            uses=1,
+            uses=uses,
             expires_ms=2**52,
         )
         signed = sign_invite(inviter, invite)
@@ -224,6 +224,46 @@ async def test_a_feed_is_listed_up_to_the_caps_and_spare_records_beyond(
     (seen,) = await shop.tend()
     heads = {author: seq for author, seq, _ in seen.claim().heads}
     assert heads[alice.author] == 3, "an erase above three records, no announce"
+
+
+async def test_a_feed_is_listed_up_to_the_bytes_it_may_have(shop: Shop) -> None:
+    alice = key_of("alice")
+    feed = [shop.joined(alice, shop.root)]
+    for number in range(3):
+        claim = _claim(Kind.ANNOUNCE, salt=bytes([number]) * 16)
+        feed.append(shop.write(alice, Kind.ANNOUNCE, claim, after=feed[-1]))
+    await shop.take(*feed)
+    most = sum(record.header.claim_size for record in feed[:3])
+    caps = replace(shop.view.terms.caps, bytes_per_feed=most)
+    shop.view = replace(shop.view, terms=replace(shop.view.terms, caps=caps))
+    (seen,) = await shop.tend()
+    heads = {author: seq for author, seq, _ in seen.claim().heads}
+    assert heads[alice.author] == 2
+
+
+async def test_a_genesis_without_its_work_is_not_listed(shop: Shop) -> None:
+    await shop.tend()
+    shop.view = replace(shop.view, terms=replace(shop.view.terms, join_bits=30))
+    alice, bob = key_of("alice"), key_of("bob")
+    await shop.take(shop.joined(alice, shop.root, uses=0), shop.joined(bob, shop.root))
+    assert listed(await shop.tend()) == [bob.author]
+
+
+async def test_what_moved_is_listed_once_and_once_an_interval(shop: Shop) -> None:
+    await shop.tend()
+    interval_ms = shop.view.terms.seen_interval_ms
+    alice, bob = key_of("alice"), key_of("bob")
+    await shop.take(shop.joined(alice, shop.root))
+    assert listed(await shop.tend()) == [alice.author]
+    await shop.take(shop.joined(bob, shop.root))
+    before = shop.own()
+    for pause_ms in (0, interval_ms - 1):
+        shop.clock.ms += pause_ms
+        await shop.player.witness.tend(shop.view)
+        assert shop.own() == before
+    shop.clock.ms += 1
+    await shop.player.witness.tend(shop.view)
+    assert listed(shop.own()[len(before) :]) == [bob.author]
 
 
 async def test_below_one_invite_comes_no_more_than_a_quarter(shop: Shop) -> None:

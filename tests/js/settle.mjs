@@ -26,13 +26,29 @@ export function settle(terms, campaign, rounds, lookup) {
     }
     const world = gather(terms, campaign, state, fresh, declared, rows);
     const { reasons, short } = judge(world, fold);
-    for (const grant of fold.grants) grant.shares ??= shares(world, grant, fold.forks);
+    for (const grant of fold.grants) {
+      grant.round ??= declared.round;
+      grant.shares ??= shares(world, grant, fold.forks);
+    }
     const result = total(world, fold, short);
     fold.signed.push(...declared.lines);
     const granted = [...fold.grants].sort((a, b) => a.one.index - b.one.index)
       .map((grant) => [grant.key, Number(grant.pool)]);
-    return { ...result, reasons, granted, rows: newRows(fresh, rows), admission: world.admission };
+    const believed = { notJudged: fresh.filter((one) => !one.record.claim).length, resting: resting(world, fold) };
+    return { ...result, ...believed, reasons, granted, rows: newRows(fresh, rows), admission: world.admission };
   });
+}
+
+/** What this round's grants pay because of scans without their claim: such acts, and words that name one and have its tag. */
+function resting(world, { grants }) {
+  const bare = new Set(world.counted.filter((one) => !one.record.claim).map((one) => one.record.key));
+  const rests = ({ key, record, row, listed, round }) => {
+    if (round !== world.round) return false;
+    if (bare.has(key)) return true;
+    const named = row ? [] : record.claim.after ?? (record.claim.act ? [record.claim.act] : []);
+    return listed !== null && named.some((id) => bare.has(hex(id)));
+  };
+  return Number(grants.filter(rests).flatMap((grant) => grant.shares).reduce((sum, one) => sum + one.amount, 0n));
 }
 
 function newRows(fresh, rows) {

@@ -257,6 +257,7 @@ function settled(result) {
 const reported = (one) => ({
   round: one.round, id: one.id, verdict: one.verdict, reason: one.reason, digest: one.digest,
   statement: one.statement, cut: one.cut, findings: one.findings.map((each) => [each.author, each.kind]),
+  not_judged: one.notJudged, resting: one.resting,
 });
 
 /** The answer to a case: {out}, or {reason} and what is missing. */

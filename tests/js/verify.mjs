@@ -95,6 +95,8 @@ function report(terms, campaign, close, lookup) {
     last: result?.last ?? null,
     cut: cut?.verdict ?? "incomplete",
     findings: cut?.findings ?? [],
+    notJudged: result?.notJudged ?? 0,
+    resting: result?.resting ?? 0,
   };
 }
 

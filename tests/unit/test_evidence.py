@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from p2pnode.services import documents
+from p2pnode.services import closing, documents
+from p2pnode.services.library import View
 from protocols import testimony as testimonies
 from protocols.claims import Erase, Kind, Seen
 from protocols.errors import ProtocolError, Reason
@@ -444,6 +445,28 @@ def test_no_witness_keeps_a_padded_cut_in_doubt():
         verdict, findings, _ = judge_cut(world.terms, [declared], evidence)
         assert verdict is Verdict.WRONG
         assert [one.kind for one in findings] == [kind]
+
+
+def test_without_a_close_the_evidence_speaks_or_says_whom_it_waits_for():
+    world = small_world()
+    world.scan("dave", 0)
+    world.finish_round(1, only=[0, 1])
+
+    def verified():
+        view = View(
+            campaign=world.scope,
+            terms=world.terms,
+            terms_record=world.records[0],
+            evidence=world.evidence(),
+        )
+        return closing.verify(view)
+
+    assert verified().unclosed is None
+    assert verified().waits_for == ("shop 2", "shop 3")
+    world.see(only=[2], final=1)
+    assert verified().waits_for == ()
+    lines = verified().unclosed.settlement.lines
+    assert {line.payee: line.amount for line in lines}[DAVE] == 200_000
 
 
 def test_an_omission_is_proven_though_other_records_are_missing():

@@ -296,6 +296,20 @@ async def test_nothing_is_signed_while_a_commit_is_in_doubt() -> None:
     assert (await feeds.publish(ALICE, SCOPE, Kind.ANNOUNCE, claim("2"))).seq == 1
 
 
+async def test_nobody_hears_of_what_may_not_be_stored() -> None:
+    def doubt(call: str) -> None:
+        if call == "append":
+            raise StoreInDoubt("disk")
+
+    store, heard = MemoryStore(), list[Change]()
+    feeds = await opened(store)
+    feeds.subscribe(heard.append)
+    store.after = doubt
+    with pytest.raises(StoreInDoubt):
+        await feeds.publish(ALICE, SCOPE, Kind.ANNOUNCE, claim("1"))
+    assert heard == []
+
+
 async def test_publishing_in_an_unknown_scope_is_refused() -> None:
     feeds = await opened()
     with pytest.raises(ProtocolError) as caught:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.promises import PROMISES, Promise, lacks
+from tests.promise import Promise
+from tests.promises import PROMISES, lacks
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.said)

@@ -30,7 +30,7 @@ from protocols.settlement.redeem import (
     read_double_text,
     read_slip,
 )
-from protocols.settlement.voucher import voucher_text
+from protocols.settlement.voucher import make_voucher, voucher_text
 from tests.vectors_vouchers import LINE, OTHER, SHOP, Market, market
 from tests.worlds import key_of
 
@@ -166,6 +166,23 @@ def test_the_lines_of_closes_are_found_where_a_redeem_names_them() -> None:
     ) == m.voucher.close.claim().paid + (m.voucher.close.claim().residue)
     m.world.records = [one for one in m.world.records if one.kind != Kind.PART]
     assert purses_of(m.world.terms, m.world.evidence()) == {}
+
+
+def test_the_lines_of_two_closes_of_a_round_are_owed_both() -> None:
+    m = market()
+    m.world.finish_round(1, only=[])
+    lines, again = m.world.settle(1).settlement.lines, m.world.close(1)
+    alice = key_of("alice").author
+    second = make_voucher(again, lines, alice)
+    assert second is not None
+    m.redeem(LINE)
+    Market(world=m.world, voucher=second).redeem(LINE, at=OTHER)
+    purses = purses_of(m.world.terms, m.world.evidence())
+    hers = [one for one in purses.values() if one.payee == alice]
+    assert sorted(one.close for one in hers) == sorted((m.voucher.close.id, again.id))
+    ledger = keep_ledger([m.world.sponsor.author], purses, m.world.records)
+    assert sum(one.claim.amount for one in ledger.spendings) == 2 * LINE
+    assert ledger.doubles == ()
 
 
 def test_a_voucher_is_no_slip_and_a_slip_no_proof() -> None:
