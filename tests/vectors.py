@@ -553,6 +553,7 @@ def _ledger(given: Input) -> Case:
         [AuthorKey(bytes.fromhex(one)) for one in given["sponsor"]],
         {one.place: one for one in purses},
         records_of(given),
+        [[AuthorKey(bytes.fromhex(key)) for key in one] for one in given["parties"]],
     )
     return {
         "spent": [[one.record.id.hex(), one.own_key] for one in ledger.spendings],

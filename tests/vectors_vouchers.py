@@ -26,7 +26,7 @@ from tests.vectors import Case, case
 from tests.worlds import World, key_of, salt_of
 
 LINE = 200_000
-SHOP, OTHER = key_of("shop b"), key_of("shop c")
+SHOP, OTHER, NEXT = key_of("shop b"), key_of("shop c"), key_of("shop b 2")
 
 
 @dataclass
@@ -285,6 +285,7 @@ def _ledger(
         sponsor=[
             one.author.hex() for one in (m.world.sponsor, *how.get("sponsors", ()))
         ],
+        parties=[[key.author.hex() for key in one] for one in how.get("parties", ())],
         vouchers=how.get("vouchers", [voucher_text(m.voucher)]),
         records=[encode_record(one).hex() for one in chosen if one.kind in kinds],
     )
@@ -336,6 +337,19 @@ def _ledgers() -> list[Case]:
         m.owe(one, by=SHOP)
         said = f"two owes of one amount, by two keys of the sponsor: {seed}"
         cases.append(_ledger(said, m, sponsors=[SHOP]))
+    m = market()
+    owe = m.owe(m.redeem(50_000))
+    m.world.enter(NEXT)
+    m.paid(owe.id, 20_000, by=NEXT)
+    m.paid(owe.id, 1_000, by=OTHER)
+    cases.append(
+        _ledger("paid, as the shop's next key says", m, parties=[[SHOP, NEXT]])
+    )
+    cases.append(_ledger("paid, as a key of another party says", m, parties=[[OTHER]]))
+    m = market()
+    owe = m.owe(m.redeem(50_000, at=key_of("alice")))
+    m.paid(owe.id, 50_000, by=key_of("alice's phone"))
+    cases.append(_ledger("paid, as another key of the person says", m))
     m = market()
     one = m.redeem(LINE)
     m.owe(one)

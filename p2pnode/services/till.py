@@ -17,7 +17,7 @@ import trio
 
 from p2pnode.failures import NOT_FOUND, UNVERIFIED, Failure
 from p2pnode.ports import StoreFull, StoreInDoubt
-from p2pnode.services.feeds import Draft
+from p2pnode.services.feeds import Draft, KeyRetired
 from protocols.claims import Enter, Kind, Owe, Paid, Redeem
 from protocols.codec import decode, encode
 from protocols.errors import ProtocolError
@@ -307,13 +307,13 @@ class Till:
         return Level.OWED if enough else Level.OFFLINE
 
     def my_keys(self, campaign: Scope) -> tuple[AuthorKey, ...]:
-        """The keys by which somebody can name me in a campaign."""
-        own = self._library.identity.author_key
-        keys = [] if own is None else [own.author]
+        """The keys by which somebody can name me in a campaign, now or before."""
+        identity = self._library.identity
+        keys = [key.author for key in identity.author_keys]
         for entry in self._library.entries:
             if entry.campaign == campaign and entry.person_index is not None:
-                person = self._library.identity.person_key(campaign, entry.person_index)
-                keys.append(person.author)
+                indices = dict.fromkeys((entry.person_index, 0, *entry.past))
+                keys += [identity.person_key(campaign, one).author for one in indices]
         return tuple(keys)
 
     # the issuer
@@ -406,12 +406,11 @@ class Till:
             )
 
     def _is_issuer(self, view: View) -> bool:
-        key = self._library.identity.author_key
-        return key is not None and key.author in view.terms.sponsor
+        return self._library.key_among(view.terms.sponsor) is not None
 
     def _issuing_key(self, view: View) -> SigningKey:
-        key = self._library.identity.author_key
-        if key is None or not self._is_issuer(view):
+        key = self._library.key_among(view.terms.sponsor)
+        if key is None:
             raise _not_the_issuer()
         return key
 
@@ -491,22 +490,40 @@ class Till:
     async def _sign_paid(
         self, debts: Sequence[Debt], amount: int
     ) -> tuple[Record, ...]:
-        view, creditor = debts[0].view, debts[0].creditor
-        drafts = self._entering(view, self._key_of(view, creditor))
+        view = debts[0].view
+        drafts: dict[AuthorKey, list[Draft]] = {}
+        keys: dict[AuthorKey, SigningKey] = {}
         for one in debts:
-            if one.creditor == creditor and amount:
-                part = min(amount, one.open)
-                amount -= part
+            part = min(amount, one.open)
+            amount -= part
+            if part:
+                key = self._key_for(view, one.creditor)
+                keys[key.author] = key
+                mine = drafts.setdefault(key.author, self._entering(view, key))
                 claim = Paid(salt=self._rng.token(16), owe=one.owe.id, amount=part)
-                drafts.append(Draft(kind=Kind.PAID, claim=claim))
-        key = self._key_of(view, creditor)
-        return await self._feeds.publish_many(key, view.campaign, drafts)
+                mine.append(Draft(kind=Kind.PAID, claim=claim))
+        signed: list[Record] = []
+        for author, mine in drafts.items():
+            signed += await self._feeds.publish_many(keys[author], view.campaign, mine)
+        return tuple(signed)
 
-    def _key_of(self, view: View, author: AuthorKey) -> SigningKey:
-        own = self._library.identity.author_key
-        if own is not None and own.author == author:
-            return own
-        return self._library.require_key(view)
+    def _key_for(self, view: View, creditor: AuthorKey) -> SigningKey:
+        """The key that says what a creditor received: its own, or its successor.
+
+        Raises:
+            Failure: `key-retired`, the terms name no other key of it; `not-joined`.
+        """
+        at_work = {key.author: key for key in self._library.author_keys}
+        if creditor in at_work:
+            return at_work[creditor]
+        if creditor not in self._library.retired:
+            return self._library.require_key(view)
+        party, sponsor = view.terms.party(creditor), view.terms.sponsor
+        others = sponsor if creditor in sponsor else () if party is None else party.keys
+        for author in others:
+            if author in at_work:
+                return at_work[author]
+        raise KeyRetired
 
     def _entering(self, view: View, key: SigningKey) -> list[Draft]:
         """What begins a feed that has no record yet.
@@ -561,7 +578,8 @@ class Till:
             purses = purses_of(view.terms, view.evidence)
             purses.update((one.purse.place, one.purse) for one in held)
             records = [*_of(view), *(one.record for one in held)]
-            ledger = keep_ledger(view.terms.sponsor, purses, records)
+            parties = [party.keys for party in view.terms.named]
+            ledger = keep_ledger(view.terms.sponsor, purses, records, parties)
             known = self._ledgers[view.campaign] = (version, ledger)
         return known[1]
 

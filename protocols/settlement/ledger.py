@@ -6,7 +6,7 @@ The answer depends on the set of records and on nothing else. No fork takes an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -71,25 +71,29 @@ class Ledger:
 
 
 def keep_ledger(
-    sponsor: Collection[AuthorKey],
+    sponsor: Sequence[AuthorKey],
     purses: Mapping[Place, Purse],
     records: Iterable[Record],
+    parties: Iterable[Sequence[AuthorKey]] = (),
 ) -> Ledger:
     """Judge the redeems, owes and payments of one campaign.
 
     Args:
         sponsor: the keys that sign closes: only they owe.
         purses: the lines that are known.
+        parties: the keys of each party of the terms; they are one creditor.
         records: well signed records of the campaign's scope, in any order, of
             any branch; others than genesis, redeem, owe and paid are ignored.
     """
     held = {one.id: one for one in records if one.claim_bytes is not None}
     ordered = [held[record_id] for record_id in sorted(held)]
     refused: dict[RecordId, Reason] = {}
-    spendings = _spendings(purses, ordered, refused)
+    roots = roots_of(ordered)
+    spendings = _spendings(purses, ordered, refused, roots)
+    desks = {**roots, **{key: keys[0] for keys in (*parties, sponsor) for key in keys}}
     return Ledger(
         spendings=tuple(spendings),
-        obligations=tuple(_obligations(sponsor, ordered, refused)),
+        obligations=tuple(_obligations(sponsor, ordered, refused, desks)),
         doubles=tuple(_doubles(spendings)),
         refused=refused,
     )
@@ -145,9 +149,8 @@ def _spendings(
     purses: Mapping[Place, Purse],
     records: Iterable[Record],
     refused: dict[RecordId, Reason],
+    roots: Mapping[AuthorKey, AuthorKey],
 ) -> list[Spending]:
-    records = list(records)
-    roots = roots_of(records)
     found: list[Spending] = []
     for record in records:
         if record.kind != Kind.REDEEM:
@@ -165,9 +168,10 @@ def _spendings(
 
 
 def _obligations(
-    sponsor: Collection[AuthorKey],
+    sponsor: Sequence[AuthorKey],
     records: Iterable[Record],
     refused: dict[RecordId, Reason],
+    desks: Mapping[AuthorKey, AuthorKey],
 ) -> list[Obligation]:
     """Owes of one redeem to one creditor are one debt, of the largest amount."""
     records = list(records)
@@ -183,7 +187,7 @@ def _obligations(
             debt = (claim.redeem, claim.acceptor)
             owes.setdefault(debt, []).append(record)
             creditors[record.id] = debt
-    paid = _payments(creditors, records, refused)
+    paid = _payments(creditors, records, refused, desks)
     found = []
     for debt, signed in owes.items():
         signed.sort(key=lambda one: (-one.claim().amount, one.id))
@@ -203,7 +207,7 @@ def _obligations(
 
 
 def _wrong_owe(
-    sponsor: Collection[AuthorKey], author: AuthorKey, claim: Owe
+    sponsor: Sequence[AuthorKey], author: AuthorKey, claim: Owe
 ) -> Reason | None:
     if author not in sponsor:
         return Reason.NOT_ISSUER
@@ -214,8 +218,9 @@ def _payments(
     creditors: Mapping[RecordId, tuple[RecordId, AuthorKey]],
     records: Iterable[Record],
     refused: dict[RecordId, Reason],
+    desks: Mapping[AuthorKey, AuthorKey],
 ) -> dict[tuple[RecordId, AuthorKey], int]:
-    """What creditors say they received, for each debt."""
+    """What creditors say they received, for each debt; `desks`: who is one creditor."""
     sums: dict[tuple[RecordId, AuthorKey], int] = {}
     for record in records:
         if record.kind != Kind.PAID:
@@ -224,7 +229,7 @@ def _payments(
         debt = creditors.get(claim.owe)
         if debt is None:
             refused[record.id] = Reason.UNKNOWN_OWE
-        elif record.author != debt[1]:
+        elif desks.get(record.author, record.author) != desks.get(debt[1], debt[1]):
             refused[record.id] = Reason.NOT_CREDITOR
         elif not claim.amount:
             refused[record.id] = Reason.NO_AMOUNT

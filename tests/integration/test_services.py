@@ -34,6 +34,7 @@ from protocols.terms import (
     Flat,
     Group,
     Once,
+    Party,
     Reward,
     Stage,
 )
@@ -123,7 +124,9 @@ async def carry(one: Player, other: Player) -> None:
                 await taker.feeds.ingest([encode_record(r) for r in records])
 
 
-async def make_campaign(sponsor: Player, stages: tuple[Stage, ...] = ()) -> str:
+async def make_campaign(
+    sponsor: Player, stages: tuple[Stage, ...] = (), named: tuple[Party, ...] = ()
+) -> str:
     """Publish a campaign of one balloon, the sponsor its only witness.
 
     Returns the text of the balloon's code.
@@ -138,6 +141,7 @@ async def make_campaign(sponsor: Player, stages: tuple[Stage, ...] = ()) -> str:
         "conditions": (Condition(stage=0, count=Count.DISTINCT_TAGS, least=1),),
         "budget": 500_000,
         "stages": (SCAN_STAGE, *stages),
+        "named": named,
     }
     terms = World(witnesses=1, balloons=1, changes=own).terms
     rows = [(tag.entry, tag.serial_keys()) for tag in tags]

@@ -11,13 +11,14 @@ import trio
 import trio.testing
 
 from p2pnode.failures import Failure
+from p2pnode.high_water import Mark
 from p2pnode.ports import StoreInDoubt
 from p2pnode.services import till_documents
 from p2pnode.services.till import Level
 from p2pnode.store.memory import MemoryStore
 from protocols.claims import Kind, Owe
 from protocols.errors import ProtocolError, Reason
-from protocols.keys import AuthorKey
+from protocols.keys import AuthorKey, Seed, SigningKey
 from protocols.settlement.redeem import (
     Slip,
     check_double,
@@ -30,13 +31,14 @@ from protocols.settlement.redeem import (
     write_double,
 )
 from protocols.tags.code import read_code
+from protocols.terms import Party, Role
 from tests.integration.test_services import (
     HandClock,
     Player,
     carry,
     make_campaign,
 )
-from tests.worlds import MINUTE
+from tests.worlds import MINUTE, key_of
 
 LINE = 200_000
 """What the only close pays Alice."""
@@ -89,7 +91,8 @@ class Town:
         return one, make_slip(one.voucher, other)
 
 
-async def town() -> Town:
+async def town(named: tuple[Party, ...] = ()) -> Town:
+    """A sponsors; the campaign is played and closed, Alice has a line."""
     clock = HandClock()
     made = Town(
         clock=clock,
@@ -100,7 +103,7 @@ async def town() -> Town:
     )
     for player in (made.a, made.alice, made.b, made.c):
         await player.open()
-    code = await make_campaign(made.a)
+    code = await make_campaign(made.a, named=named)
     await made.alice.acts.join(await made.a.acts.invite(await made.a.view(), uses=1))
     await carry(made.a, made.alice)
     clock.ms += MINUTE
@@ -150,6 +153,36 @@ async def test_redeem_accept_owe_paid_between_shops_that_follow() -> None:
     await carry(t.a, t.b)
     assert [one["open"] for one in (await books(t.a))["i_owe"]] == [0]
     assert (await books(t.alice))["redeemed"][0]["amount"] == 150_000
+
+
+async def test_a_shop_that_lost_its_key_is_paid_under_the_next() -> None:
+    first, spare = (SigningKey(Seed(key_of(name).author)) for name in ("b", "b 2"))
+    party = Party(
+        keys=tuple(sorted((first.author, spare.author))),
+        role=Role.MERCHANT,
+        name="b",
+        amount_max=10**9,
+        per_day_max=10**9,
+        total_max=10**9,
+    )
+    t = await town(named=(party,))
+    t.b.library.identity = replace(t.b.identity, spare_keys=(spare,))
+    t.b.feeds.own(spare.author)
+    await t.follow(t.b)
+    slip = await t.redeem(150_000)
+    await t.b.till.accept(slip, LINE)
+    await carry(t.a, t.alice)
+    await t.a.till.recognise_all()
+    t.b.feeds.mark = Mark(used=2)  # as after a loss
+    assert t.b.library.retired == (first.author,)
+    await refused(Reason.REDEEMED, t.b.till.accept(slip, LINE))
+    await carry(t.a, t.b)
+    assert [one["open"] for one in (await books(t.b))["owed_to_me"]] == [150_000]
+    (enter, paid) = await t.b.till.paid(t.key("a"), 150_000)
+    assert {enter.author, paid.author} == {spare.author}
+    await carry(t.a, t.b)
+    assert [one["open"] for one in (await books(t.a))["i_owe"]] == [0]
+    assert [one["open"] for one in (await books(t.b))["owed_to_me"]] == [0]
 
 
 async def test_a_line_is_spent_in_parts_and_no_further() -> None:

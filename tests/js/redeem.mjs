@@ -91,9 +91,12 @@ export function rootsOf(records) {
 const byId = (records) => [...new Map(records.map((one) => [one.key, one])).values()].sort((a, b) => (a.key < b.key ? -1 : 1));
 
 /** §4: what a set of records says of redeems, debts and payments. */
-export function keepLedger(sponsor, purses, all) {
+export function keepLedger(sponsor, purses, all, parties = []) {
   const records = byId(all).filter((one) => one.claim);
   const roots = rootsOf(records);
+  const desks = new Map(roots);
+  for (const keys of [...parties, sponsor]) for (const key of keys) desks.set(hex(key), hex(keys[0]));
+  const desk = (key) => desks.get(hex(key)) ?? hex(key);
   const refused = new Map();
   const spent = [];
   const debts = new Map();
@@ -123,7 +126,7 @@ export function keepLedger(sponsor, purses, all) {
   for (const record of records.filter((one) => one.kind === KIND.paid)) {
     const debt = debtOf.get(hex(record.claim.owe));
     if (!debt) refused.set(record.key, "unknown-owe");
-    else if (!same(record.author, debt.owes[0].claim.acceptor)) refused.set(record.key, "not-creditor");
+    else if (desk(record.author) !== desk(debt.owes[0].claim.acceptor)) refused.set(record.key, "not-creditor");
     else if (record.claim.amount === 0) refused.set(record.key, "no-amount");
     else debt.paid += BigInt(record.claim.amount);
   }

@@ -205,7 +205,12 @@ const OPS = {
   double: ({ bytes }) => ({ redeems: readDouble(unhex(bytes)).map(spentOf) }),
   ledger: (given) => {
     const purses = new Map(given.vouchers.map((text) => purseOf(readVoucher(text))).map((one) => [one.place, one]));
-    const ledger = keepLedger(given.sponsor.map(unhex), purses, recordsOf(given));
+    const ledger = keepLedger(
+      given.sponsor.map(unhex),
+      purses,
+      recordsOf(given),
+      given.parties.map((keys) => keys.map(unhex)),
+    );
     const open = new Map();
     for (const { debtor, creditor, amount, paid } of ledger.obligations) {
       const pair = debtor + creditor;
