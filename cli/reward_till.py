@@ -66,7 +66,10 @@ def redeem(
     "--limit",
     type=click.IntRange(0),
     default=None,
-    help=_("What you may lose: most that is accepted and not owed. It stays."),
+    help=_(
+        "What you may lose, in minor units: most that is accepted and not owed."
+        " It stays."
+    ),
 )
 def accept(slip: str, limit: int | None, *, as_json: bool) -> None:
     """SLIP is a picture, a file, or a text P2PNODE:R/..."""

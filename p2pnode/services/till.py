@@ -227,32 +227,31 @@ class Till:
 
         Args:
             slip: what the customer handed over.
-            limit: what I may lose from now on; None: as before.
+            limit: what I may lose from now on, also if this slip is refused; None:
+                as before.
 
         Raises:
             ProtocolError: what `check_slip` or `check_spending` finds.
             Failure: `wrong-network`, `wrong-issuer`, `above-limit`.
         """
         async with self._lock:  # two at once could pass the limit together
-            limit = self.limit if limit is None else limit
+            if limit not in (None, self.limit):
+                await self._keep({LIMIT: str(limit).encode()})
+                self.limit = limit
             view = await self._view_of(slip)
             found = check_slip(slip, _roots(view))
             ledger = None if view is None else self.ledger(view)
             self._check_acceptable(found, ledger)
             level = self._level(found, ledger)
             noted = self._noted(slip, found, self._clock.now_ms())
-            state = {
-                ACCEPTED + found.record.id.hex(): _written(noted),
-                LIMIT: str(limit).encode(),
-            }
+            state = {ACCEPTED + found.record.id.hex(): _written(noted)}
             if view is not None and self._is_issuer(view):
                 await self._owe(view, self._issuing_key(view), found, state)
                 level = Level.OWED
             else:
                 if level is Level.OFFLINE:
-                    await self._check_limit(noted, limit)
+                    await self._check_limit(noted)
                 await self._keep(state)
-            self.limit = limit
             self.accepted[found.record.id] = noted
             return noted, level
 
@@ -271,7 +270,7 @@ class Till:
             earlier=held,
         )
 
-    async def _check_limit(self, noted: Noted, limit: int) -> None:
+    async def _check_limit(self, noted: Noted) -> None:
         """The levels of what was accepted before are those of now.
 
         All units are added up: what a unit is called is the issuer's choice.
@@ -280,7 +279,7 @@ class Till:
         for one in self.accepted.values():
             if await self.level(one) is Level.OFFLINE:
                 at_risk += one.spending.claim.amount
-        if at_risk > limit:
+        if at_risk > self.limit:
             raise Failure(
                 "above-limit",
                 "The issuer has not recognised this redeem, and {risk} would be at"
@@ -289,7 +288,7 @@ class Till:
                 " signature first.",
                 "If you want to risk it: p2pnode reward accept --limit AMOUNT",
                 risk=at_risk,
-                limit=limit,
+                limit=self.limit,
             )
 
     async def level(self, noted: Noted) -> Level:
