@@ -9,7 +9,7 @@ import trio
 
 from p2pnode.services.closing import verify
 from p2pnode.services.feeds import Draft
-from p2pnode.swarm.torture.cheats.cheat import PREPARED_S, Cheat
+from p2pnode.swarm.torture.cheats.cheat import Cheat
 from p2pnode.swarm.torture.liars import Pen
 from protocols.claims import Kind, Part
 from protocols.errors import Reason
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from p2pnode.swarm.torture.judgement import Scene
     from protocols.keys import AuthorKey, SigningKey
     from protocols.record import Record
+
+HANDED_S: Final = 10.0
+"""How long it tries to give something to one node."""
 
 
 class Closer(Cheat):
@@ -297,11 +300,13 @@ class ForksItsClose(Closer):
         drafts = self.drafts(view, forged)
         branch = [encode_record(pen.write(draft.kind, draft.claim)) for draft in drafts]
         await self.publish(view, closing)
-        await self._hand(other, branch)
+        await self._hand(other, branch, pen)
         await trio.sleep(8)
         self.town.world.partition([])
 
-    async def _hand(self, names: Sequence[str], branch: Sequence[bytes]) -> None:
+    async def _hand(
+        self, names: Sequence[str], branch: Sequence[bytes], pen: Pen
+    ) -> None:
         """Give a branch to somebody of the other half, who passes it on."""
         plan, homes = self.town.plan, self.town.homes
         for name in names:
@@ -309,10 +314,12 @@ class ForksItsClose(Closer):
                 continue
 
             async def act(name: str = name) -> bool:
-                await self.town.node(name).feeds.ingest(branch)
-                return True
+                feeds = self.town.node(name).feeds
+                await feeds.ingest(branch)
+                held, last = feeds.head(pen.scope, pen.key.author), pen.head
+                return bool(held and last and held.seq >= last.seq)
 
-            if await self.town.until(act, PREPARED_S):
+            if await self.town.until(act, HANDED_S):
                 return
 
     def expect(self, scene: Scene) -> None:
