@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import trio
 
@@ -299,15 +299,20 @@ class ForksItsClose(Closer):
         pen.head = node.feeds.head(view.campaign, self.pen.author)
         drafts = self.drafts(view, forged)
         branch = [encode_record(pen.write(draft.kind, draft.claim)) for draft in drafts]
-        await self.publish(view, closing)
-        await self._hand(other, branch, pen)
+        seq = (await self.publish(view, closing)).seq
+        feed = view.evidence.feed(view.campaign, self.pen.author)
+        told = [encode_record(one) for one in feed[seq + 1 - len(drafts) :]]
+        await self._hand(one, told, seq)
+        await self._hand(other, branch, seq)
         await trio.sleep(8)
         self.town.world.partition([])
 
     async def _hand(
-        self, names: Sequence[str], branch: Sequence[bytes], pen: Pen
+        self, names: Sequence[str], branch: Sequence[bytes], seq: int
     ) -> None:
-        """Give a branch to somebody of the other half, who passes it on."""
+        """Give a branch up to `seq` to somebody of a half, who passes it on."""
+        campaign = self.play.campaign.id
+        assert campaign is not None
         plan, homes = self.town.plan, self.town.homes
         for name in names:
             if name not in (*plan.people, *plan.shops) or homes[name].is_gone:
@@ -316,8 +321,8 @@ class ForksItsClose(Closer):
             async def act(name: str = name) -> bool:
                 feeds = self.town.node(name).feeds
                 await feeds.ingest(branch)
-                held, last = feeds.head(pen.scope, pen.key.author), pen.head
-                return bool(held and last and held.seq >= last.seq)
+                held = feeds.head(campaign, self.pen.author)
+                return held is not None and held.seq >= seq
 
             if await self.town.until(act, HANDED_S):
                 return
