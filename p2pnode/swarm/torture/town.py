@@ -119,6 +119,8 @@ class Home:
         if self._drive is None or self._drive.dead:
             return
         self._drive.dead = True
+        if self.node is not None:
+            self.node.feeds.in_doubt = True  # tasks that still run sign nothing
         self.town.world.crash(self.name)
         self.town.note(f"dead {self.name} {why}")
         self._life.cancel()

@@ -79,15 +79,20 @@ class Closer(Cheat):
         return key
 
     def victim(self, closing: Closing) -> CutEntry:
-        """Whose evidence is tampered with: the last who found a balloon, else any."""
+        """Whose evidence is tampered with: the last who found a balloon, else any.
+
+        Raises:
+            Incomplete: nobody's evidence counts yet.
+        """
         cut = {entry.author: entry for entry in closing.declared.cut}
         finders = [promise.person for promise in self.play.campaign.promises]
         people = [self.author(name) for name in self.town.plan.people]
         mine = self.pen.author
         others = [author for author in cut if author != mine]
-        return next(
-            cut[one] for one in [*finders[::-1], *people, *others] if one in cut
-        )
+        found = [one for one in [*finders[::-1], *people, *others] if one in cut]
+        if not found:
+            raise Incomplete([])
+        return cut[found[0]]
 
 
 def settled(view: View, declared: Declared) -> Closing:
