@@ -196,7 +196,9 @@ async def _settle(town: Town, checks: Checks, play: Play) -> None:
         for name in checks.shown:
             if not town.homes[name].is_gone:
                 nursery.start_soon(one, name)
-    said = {name: said[name] for name in sorted(said)}
+    said = {
+        name: said[name] for name in sorted(said) if town.homes[name].node is not None
+    }
     views = {name: await play.view(name) for name in said}
     for name, found in said.items():
         roots = [report.claim.statement_root.hex()[:8] for report in found.reports]
