@@ -21,6 +21,11 @@ def money(amount: int, unit: str) -> str:
     return output.Figure(f"{amount // 100:,}.{amount % 100:02d} {unit}")
 
 
+def left_overs_to(residue: Document) -> str:
+    """Who gets what nobody earned; terms name nobody where it is the sponsor."""
+    return residue.get("name") or word("sponsor")
+
+
 def short(key: str) -> str:
     """A key as a table shows it: beginning and end."""
     return key if len(key) <= 20 else f"{key[:12]}…{key[-6:]}"

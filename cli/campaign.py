@@ -60,7 +60,7 @@ def show(campaign: str, *, as_json: bool) -> None:
         _("id {id}").format(id=answer["campaign"]),
         _("budget {budget}, left-overs to {name}").format(
             budget=accounts.money(answer["budget"], unit),
-            name=answer["residue"]["name"],
+            name=accounts.left_overs_to(answer["residue"]),
         ),
         _("you are here as: {role}").format(role=word(answer["role"])),
         _("{records} records of {feeds} people and shops").format(**answer),

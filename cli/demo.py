@@ -260,7 +260,7 @@ def command(*, nodes: int, cheat: str | None, keep: bool, as_json: bool) -> None
             _("The proof is in {file}. Anybody can check it alone:").format(
                 file=story.kept
             ),
-            f"  {sys.argv[0]} campaign verify {story.kept}",
+            f"  {sys.argv[0]} {story.checking} {story.kept}",
         )
     else:
         _say_sum(result)

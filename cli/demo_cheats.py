@@ -280,6 +280,7 @@ class DoubleSpend(Cheat):
 
     name = "double-spend"
     kind = "double-spend"
+    checking = "reward check"
     spent: ClassVar[int] = 150_000
     """At each shop, in minor units: more than half of the line."""
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from cli.i18n import _
 from p2pnode.failures import REFUSED, TOO_SLOW, Failure
@@ -169,6 +169,9 @@ def run(
 
 class Play:
     """The members, their campaign, and what they do in it."""
+
+    checking: ClassVar[str] = "campaign verify"
+    """The command that checks what is kept of it."""
 
     def __init__(
         self,

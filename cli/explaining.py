@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cli import output
-from cli.accounts import moment, money, short
+from cli.accounts import left_overs_to, moment, money, short
 from cli.i18n import _
 from cli.reasons import needed, reason
 from cli.words import word
@@ -27,7 +27,7 @@ def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -
         asked = answer["person"] in (None, person["author"], person["payee"])
         if person["refused"] and asked:
             _show_not_admitted(person, known, answer)
-    if not answer["conditions_met"]:
+    if answer["conditions"] and not answer["conditions_met"]:
         _show_conditions(answer)
     for one in answer.get("sums", ()):
         _show_sum(one, known, answer)
@@ -55,7 +55,7 @@ def _show_conditions(answer: Document) -> None:
 def _names(answer: Document, names: Mapping[str, str]) -> dict[str, str]:
     """What keys are called: as told, and me and the left-overs' payee by a word."""
     residue = answer.get("residue")
-    known = {residue["author"]: residue["name"]} if residue else {}
+    known = {residue["author"]: left_overs_to(residue)} if residue else {}
     return {**known, **names}
 
 
@@ -100,7 +100,7 @@ def _show_accepted(act: Document, known: Mapping[str, str], answer: Document) ->
     if act["left_over"]:
         facts = {
             "amount": money(act["left_over"], unit),
-            "name": answer.get("residue", {}).get("name", "?"),
+            "name": left_overs_to(answer.get("residue", {})),
         }
         output.say(
             "  " + _("{amount} nobody gets: left over, to {name}").format(**facts)

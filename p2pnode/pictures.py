@@ -91,13 +91,21 @@ def draw(text: str, path: Path | None = None, caption: Sequence[str] = ()) -> by
 
 
 def check_new(path: Path) -> None:
-    """Refuse a name that is taken, before anything is done for its sake.
+    """Refuse a name that no file can get, before anything is done for its sake.
 
     Raises:
-        FileFault: `file-exists`.
+        FileFault: `file-exists`, `no-such-folder`.
     """
     if os.path.lexists(path):
         raise _exists(path)
+    if not path.parent.is_dir():
+        raise FileFault(
+            "no-such-folder",
+            words("There is no folder {folder}."),
+            words("A folder that exists."),
+            words("Make it, or choose another one."),
+            folder=path.parent,
+        )
 
 
 def write_private(path: Path, data: bytes) -> None:
