@@ -298,9 +298,10 @@ class Succession:
         if failed is not None and self._is_due(entry):
             return "cannot-continue", failed.reason
         scopes = (entry.campaign, witness_scope(entry.campaign))
-        current = self._library.author_key
-        if current is not None and any(
-            self._feeds.is_stopped(scope, current.author) for scope in scopes
+        if any(  # a spare key, too: the other node gave up the one that works here
+            self._feeds.is_stopped(scope, key.author)
+            for key in self._library.author_keys
+            for scope in scopes
         ):
             return "copy-at-work", ""
         view = self._library.cached(entry.campaign)

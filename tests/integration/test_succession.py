@@ -398,3 +398,23 @@ async def test_a_device_that_only_follows_continues_when_it_is_told(
             with pytest.raises(Failure) as caught:
                 await one.succession.proceed(campaign)
             assert caught.value.reason == "person-keys-used-up"
+
+
+async def test_a_shop_whose_copy_went_on_under_the_next_key_is_told(
+    tmp_path: Path,
+) -> None:
+    clock = HandClock()
+    shop = make(tmp_path / "shop", "merchant")
+    async with node(shop, clock) as sponsor:
+        keys = sponsor.library.author_keys
+        await publish(sponsor, keys[0].author)
+    twin = tmp_path / "twin"
+    shutil.copytree(shop, twin)
+    async with node(shop, clock) as one, node(twin, clock) as two:
+        assert two.library.retired == (keys[0].author,)
+        entered = await two.acts.enter(await view(two))
+        assert entered.author == keys[1].author
+        assert one.succession.document()["troubles"] == []
+        await carry(two, one)
+        (trouble,) = one.succession.document()["troubles"]
+        assert trouble["code"] == "copy-at-work"
