@@ -1075,6 +1075,11 @@ FAILED: Final = 1
 MOVED: Final = 3
 """What `--vector` ends with where the answer is another than the stored one."""
 
+HUNG: Final = -1
+"""For what did not end in time: nobody can say whether it noticed."""
+
+LIMIT_S: Final = 300.0
+
 
 def left_out(promise: Promise, folder: Path) -> list[str]:
     """Leave a rule out of the copy in `folder`; return who did not notice."""
@@ -1094,24 +1099,31 @@ def left_out(promise: Promise, folder: Path) -> list[str]:
         file.write_text(text, "utf-8")
 
 
-def _test(folder: Path, *tests: str) -> int:
+def _test(folder: Path, *tests: str, limit_s: float | None = LIMIT_S) -> int:
     named = [f"tests/{test}" for test in tests]
-    return _run(folder, "-m", "pytest", "-xq", *QUIET, *named)
+    return _run(folder, "-m", "pytest", "-xq", *QUIET, *named, limit_s=limit_s)
 
 
 QUIET: Final = ("-p", "no:cacheprovider", "-o", "faulthandler_timeout=120")
 
 
-def _run(folder: Path, *command: str) -> int:
+def _run(folder: Path, *command: str, limit_s: float | None = LIMIT_S) -> int:
     """What a command ends with; it finds no bytecode older than what was left out."""
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(folder),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            capture_output=True,
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return HUNG
     return done.returncode
 
 
@@ -1191,7 +1203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not chosen.only or number in chosen.only
         }
         tests = dict.fromkeys(test for one in asked.values() for test in one.tests)
-        if _test(Path(name), *tests):
+        if _test(Path(name), *tests, limit_s=None):
             print("Its tests fail with every rule in its place: mend that first.")
             return 1
         for number, promise in asked.items():

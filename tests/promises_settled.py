@@ -515,7 +515,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
             "earned=pools,",
         ),
         tests=(
-            "unit/test_settlement_hostile.py::test_any_mix_of_claims_settles_to_the_budget",
+            "unit/test_settlement_hostile.py::test_a_forkers_own_shares_go_to_the_residue_and_no_others",
         ),
         vectors=("0008 three balloons",),
     ),
@@ -573,7 +573,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
             "if lower:",
         ),
         tests=(
-            "unit/test_evidence.py::test_what_was_read_before_is_judged_as_if_it_was_read_anew",
+            "unit/test_evidence.py::test_a_fork_that_is_reported_after_the_named_finals_is_not_in_their_list",
         ),
         silent=("a vector is judged from its own bytes, with nothing read before"),
     ),
@@ -697,6 +697,32 @@ PROMISES: Final[tuple[Promise, ...]] = (
         ),
         tests=("unit/test_vectors.py::test_every_stored_case_has_its_answer",),
         vectors=("0008 a dispute among the records",),
+    ),
+    Promise(
+        said="A dispute says what follows from the cut by its author's reckoning.",
+        spec="0012 §5",
+        without=(
+            "p2pnode/services/proofs.py",
+            "root(Tree.STATEMENT, []) if settled is None else settled.statement_root",
+            "root(Tree.STATEMENT, [])",
+        ),
+        tests=(
+            "integration/test_disputes.py::test_what_a_wrong_close_signed_is_owed_all_the_same",
+        ),
+        silent=SERVICE,
+    ),
+    Promise(
+        said="Nobody believes a dispute: each node computes the close itself.",
+        spec="0012 §5",
+        without=(
+            "p2pnode/services/proofs.py",
+            "        if close in wrong:\n            verdict = Verdict.WRONG",
+            "        if close:\n            verdict = Verdict.WRONG",
+        ),
+        tests=(
+            "integration/test_disputes.py::test_nobody_believes_a_dispute_of_a_right_close",
+        ),
+        silent=SERVICE,
     ),
     Promise(
         said="No forged record passes in a bundle.",

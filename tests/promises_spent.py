@@ -110,7 +110,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         vectors=("0011 one double spending a line is told",),
     ),
     Promise(
-        said="An issuer owes a redeem once.",
+        said="An issuer owes a redeem once: asked again, it shows what it signed.",
         spec="0011 §2",
         without=(
             TILL,
@@ -121,7 +121,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
             ("            if one.creditor is None:\n                if state"),
         ),
         tests=(
-            "integration/test_till.py::test_redeem_accept_owe_paid_between_shops_that_follow",
+            "integration/test_till.py::test_owed_is_what_the_issuer_recognised_in_full",
         ),
         silent=(
             "the ledger counts two owes of one redeem as one debt: `0011 "
@@ -164,7 +164,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
             'if view is not None and close.author == b"":',
         ),
         tests=(
-            "integration/test_till.py::test_another_shop_another_network_another_issuer",
+            "integration/test_till.py::test_a_close_by_somebody_else_is_no_voucher_of_the_campaign",
         ),
         silent=(
             "a slip names its issuer; whether that is the sponsor stands "

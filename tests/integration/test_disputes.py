@@ -171,6 +171,8 @@ async def test_what_a_wrong_close_signed_is_owed_all_the_same(street: Street) ->
     await street.share()
     line = await street.alice.books.claim(await street.alice.view())
     assert (line.verdict, line.amount) == (Verdict.WRONG, 200_001)
+    (dispute,) = await street.alice.proofs.dispute(await street.alice.view())
+    assert dispute.claim().statement_root == closing.settlement.statement_root
 
 
 async def test_a_close_that_a_dispute_names_is_asked_for(street: Street) -> None:

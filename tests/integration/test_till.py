@@ -19,6 +19,7 @@ from p2pnode.store.memory import MemoryStore
 from protocols.claims import Kind, Owe
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import AuthorKey, Seed, SigningKey
+from protocols.record import Record, sign_record
 from protocols.settlement.redeem import (
     Slip,
     check_double,
@@ -237,6 +238,8 @@ async def test_owed_is_what_the_issuer_recognised_in_full() -> None:
         found = check_slip(slip)
         ledger = t.b.till.ledger(await t.b.view(), (found,))
         assert t.b.till._level(found, ledger) is level
+    owe, new = await t.a.till.recognise(slip)
+    assert (owe.claim().amount, new) == (50_000, False), "it owes already"
     noted, level = await t.b.till.accept(slip)
     assert (level, t.b.till.limit) == (Level.OWED, 0), "what is owed is no risk"
     assert await t.b.till.level(noted) is Level.OWED
@@ -277,6 +280,40 @@ async def test_another_shop_another_network_another_issuer() -> None:
         network="elsewhere",
     )
     await refused("wrong-network", other.till.accept(slip, LINE))
+
+
+async def test_a_close_by_somebody_else_is_no_voucher_of_the_campaign() -> None:
+    t = await town()
+    slip = await t.redeem(50_000)
+    await t.follow(t.b)
+    alice = t.alice.library.require_key(await t.alice.view())
+    stranger, close = t.c.identity.author_key, slip.voucher.close
+    assert stranger is not None
+
+    def signed(key: SigningKey, record: Record, claim: Any) -> Record:
+        header = record.header
+        return sign_record(
+            key,
+            network=header.network,
+            scope=header.scope,
+            seq=header.seq,
+            backlink=header.backlink,
+            time_ms=header.time_ms,
+            kind=Kind(header.kind),
+            claim=claim,
+        )
+
+    forged = signed(stranger, close, close.claim())
+    assert forged.claim_bytes is not None
+    voucher = replace(
+        slip.voucher,
+        header=forged.header_bytes,
+        claim=forged.claim_bytes,
+        signature=forged.signature,
+    )
+    redeem = slip.redeem.record()
+    hers = signed(alice, redeem, replace(redeem.claim(), close=forged.id))
+    await refused("wrong-issuer", t.b.till.accept(make_slip(voucher, hers), LINE))
 
 
 async def test_after_the_last_day_nothing_is_redeemed_accepted_or_owed() -> None:

@@ -375,6 +375,24 @@ def test_the_forks_of_a_cut_are_those_the_named_witnesses_prove():
     assert (fork.id_a, fork.id_b) == tuple(sorted((scan.id, other.id)))
 
 
+def test_a_fork_that_is_reported_after_the_named_finals_is_not_in_their_list():
+    world = small_world()
+    scan = world.scan("dave", 0)
+    world.finish_round(1)
+    other = world.fork("dave", Kind.ERASE, world.erase_claim(scan))
+    world.report_fork(scan, other)
+    world.finish_round(2)
+    evidence = world.evidence()
+
+    def forked(number):
+        finals = [f.id for f in finals_at_hand(world.terms, number, evidence)][:3]
+        known = evidence.testimonies
+        return cover(world.terms, number, finals, evidence.lookup, {}, known).forks
+
+    assert [one.author for one in forked(2)] == [DAVE]
+    assert forked(1) == ()
+
+
 # what liars cannot do
 
 

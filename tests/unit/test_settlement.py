@@ -187,6 +187,7 @@ def test_rounds_fold_and_a_late_balloon_pays_all():
     assert (report.statement, report.cut) == (Verdict.OK, Verdict.OK)
     assert report.settlement is not None
     assert sum(line.amount for line in report.settlement.lines) == 4_000_000
+    assert [row.author for row in report.settlement.rows] == [key_of("zoe").author]
     assert report.claim.last
 
 

@@ -175,6 +175,15 @@ def test_a_rule_that_is_not_paid_yet_refuses_the_settlement():
 
 def lies_about(declared):
     (first, *rest) = declared.cut
+    at = next(place for place, entry in enumerate(declared.cut) if entry.seq)
+    long, since = declared.cut[at], declared.cut[at].steps[0][1]
+
+    def dated(*steps):
+        entry = replace(long, steps=steps)
+        return replace(
+            declared, cut=(*declared.cut[:at], entry, *declared.cut[at + 1 :])
+        )
+
     a, b = (ForkEntry(author=n * 32, seq=0, id_a=a, id_b=b) for n, a, b in FORKS)
     return {
         "no such round": replace(declared, round=9),
@@ -185,12 +194,8 @@ def lies_about(declared):
         "steps begin late": replace(
             declared, cut=(replace(first, steps=((1, 5),)), *rest)
         ),
-        "steps end late": replace(
-            declared, cut=(replace(first, steps=(*first.steps, (9_999, 10**15))), *rest)
-        ),
-        "times fall": replace(
-            declared, cut=(replace(first, steps=((0, 9), (1, 8))), *rest)
-        ),
+        "steps end late": dated((0, since), (long.seq + 1, since + 1)),
+        "times fall": dated((0, since), (1, since - 1)),
         "seen too late": replace(
             declared, cut=(replace(first, steps=((0, 2**52),)), *rest)
         ),
