@@ -1004,7 +1004,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise(
         said="An offline slip is taken up to the shop's own limit.",
         spec="0011 §2",
-        without=(TILL, "        if at_risk > limit:", "        if at_risk < 0:"),
+        without=(TILL, "        if at_risk > self.limit:", "        if at_risk < 0:"),
         tests=(
             "integration/test_till.py::test_an_unfollowed_campaign_is_accepted_offline_within_the_limit",
         ),
