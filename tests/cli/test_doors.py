@@ -175,7 +175,11 @@ def test_garbage_makes_no_half_a_node(rubbish: Path, value: str) -> None:
         (["campaign", "check", "folder"], 2, "cannot be read"),
         (["campaign", "check", "/dev/zero"], 2, ""),
         (["campaign", "check", "binary"], 1, "UTF-8"),
-        (["campaign", "invite", "--picture", "absent/x.png"], 1, "There is no folder absent"),
+        (
+            ["campaign", "invite", "--picture", "absent/x.png"],
+            1,
+            "There is no folder absent",
+        ),
         (["campaign", "bundle", "--out", "folder"], 1, "exists"),
         (["campaign", "bundle", "--out", "absent/x"], 1, "cannot be written"),
         (["attest", "ab" * 32], 1, "not here"),
