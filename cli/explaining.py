@@ -97,6 +97,14 @@ def _show_accepted(act: Document, known: Mapping[str, str], answer: Document) ->
         )
     for share in act["shares"]:
         output.say("  " + _share(share, act, known, unit))
+    if act["hostless"]:
+        output.say(
+            "  "
+            + _(
+                "{amount} was for whoever hosts the tag: no tag led to this act, or"
+                " the actor hosts it"
+            ).format(amount=money(act["hostless"], unit))
+        )
     if act["left_over"]:
         facts = {
             "amount": money(act["left_over"], unit),

@@ -157,6 +157,7 @@ def _granted(grant: Grant) -> Document:
         "rest": rest,
         "shares": [_share(grant, one) for one in shares],
         "left_over": pool - sum(one.amount for one in shares),
+        "hostless": 0 if grant.host is not None else pool * bp // BP,
     }
 
 
