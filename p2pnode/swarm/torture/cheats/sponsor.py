@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import trio
 
-from p2pnode.services.closing import verify
 from p2pnode.services.feeds import Draft
 from p2pnode.swarm.torture.cheats.cheat import Cheat
 from p2pnode.swarm.torture.liars import Pen
@@ -39,7 +38,7 @@ class Closer(Cheat):
         """Find out what an honest close would be, and cheat."""
         sponsor = self.town.plan.sponsor
         view = await self.play.view(sponsor)
-        closing = verify(view).unclosed
+        closing = (await self.town.node(sponsor).books.verified(view)).unclosed
         if closing is None:
             return False
         try:
