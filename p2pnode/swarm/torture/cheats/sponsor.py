@@ -301,11 +301,12 @@ class ForksItsClose(Closer):
         forged = settled(view, replace(closing.declared, cut=cut))
         pen = Pen(key=self.pen, scope=view.campaign)
         pen.head = node.feeds.head(view.campaign, self.pen.author)
+        first = 0 if pen.head is None else pen.head.seq + 1
         drafts = self.drafts(view, forged)
         branch = [encode_record(pen.write(draft.kind, draft.claim)) for draft in drafts]
         seq = (await self.publish(view, closing)).seq
         feed = view.evidence.feed(view.campaign, self.pen.author)
-        told = [encode_record(one) for one in feed[seq + 1 - len(drafts) :]]
+        told = [encode_record(one) for one in feed[first:]]
         await self._hand(one, told, seq)
         await self._hand(other, branch, seq)
         await trio.sleep(8)
