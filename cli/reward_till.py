@@ -87,6 +87,16 @@ def accept(slip: str, limit: int | None, *, as_json: bool) -> None:
         ),
         colour="green" if answer["level"] == "owed" else "yellow",
     )
+    if answer["strangers"]:
+        output.say(
+            _("The terms name keys as this shop's that this node does not have:"),
+            *(f"  {key}" for key in answer["strangers"]),
+            _(
+                "Whoever holds one can sign that you were paid. If they are not yours,"
+                " do not accept this sponsor's vouchers."
+            ),
+            colour="yellow",
+        )
     if answer["level"] == "owed":
         output.say(_("Owed: the issuer has signed that it owes you this."))
         return

@@ -146,11 +146,51 @@ PROMISES: Final[tuple[Promise, ...]] = (
         spec="0011 §4",
         without=(
             LEDGER,
-            "paid=min(amount, paid.get(debt, 0)),",
-            "paid=paid.get(debt, 0),",
+            "received = min(amount, paid.get(debt, 0))",
+            "received = paid.get(debt, 0)",
         ),
         tests=("unit/test_vectors.py::test_every_stored_case_has_its_answer",),
         vectors=("0011 paid more than was owed",),
+    ),
+    Promise(
+        said="No key of the sponsor says for another's that it was paid.",
+        spec="0011 §1",
+        without=(LEDGER, "if signer in self.sponsor:", "if not signer:"),
+        tests=("unit/test_vectors.py::test_every_stored_case_has_its_answer",),
+        vectors=("0011 paid, as a sponsor's key in the shop's party says",),
+    ),
+    Promise(
+        said="A debt to a key of the sponsor is none.",
+        spec="0011 §4",
+        without=(
+            LEDGER,
+            "open=0 if debt[1] in desks.sponsor else",
+            "open=0 if debt[1] == signed[0].author else",
+        ),
+        tests=("unit/test_vectors.py::test_every_stored_case_has_its_answer",),
+        vectors=("0011 owed to another key of the sponsor",),
+    ),
+    Promise(
+        said="Who lets a stranger vouch for a key takes it from nobody.",
+        spec="0011 §1",
+        without=(
+            LEDGER,
+            "found.get(record.author, frozenset()) | {claim.root}",
+            "frozenset({claim.root})",
+        ),
+        tests=("unit/test_vectors.py::test_every_stored_case_has_its_answer",),
+        vectors=("0011 a key that two roots vouch for",),
+    ),
+    Promise(
+        said="A key and the root that vouches for it are one person's, no chains.",
+        spec="0011 §1",
+        without=(
+            REDEEM,
+            "vouched.get(other, frozenset()) | {other}",
+            "vouched.get(other, frozenset({other}))",
+        ),
+        tests=("unit/test_vectors.py::test_every_stored_case_has_its_answer",),
+        vectors=("0011 a thief lets another root vouch for the root",),
     ),
     Promise(
         said=(

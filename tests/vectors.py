@@ -67,7 +67,7 @@ from protocols.settlement.cut import (
     Incomplete,
     OrderKey,
 )
-from protocols.settlement.ledger import keep_ledger, roots_of
+from protocols.settlement.ledger import keep_ledger, vouched_in
 from protocols.settlement.redeem import (
     Spending,
     check_double,
@@ -519,7 +519,7 @@ def _voucher(given: Input) -> Case:
 
 def _slip(given: Input) -> Case:
     genesis = [decode_record(bytes.fromhex(one)) for one in given["genesis"]]
-    found = check_slip(read_slip(given["text"]), roots_of(genesis))
+    found = check_slip(read_slip(given["text"]), vouched_in(genesis))
     acceptors = given["acceptors"]
     check_spending(
         found,
@@ -564,6 +564,7 @@ def _ledger(given: Input) -> Case:
                 "redeem": one.redeem.hex(),
                 "amount": one.amount,
                 "paid": one.paid,
+                "open": one.open,
                 "owes": [item.hex() for item in one.owes],
             }
             for one in ledger.obligations

@@ -351,6 +351,13 @@ def _ledgers() -> list[Case]:
     m.paid(owe.id, 50_000, by=key_of("alice's phone"))
     cases.append(_ledger("paid, as another key of the person says", m))
     m = market()
+    owe = m.owe(m.redeem(50_000))
+    m.world.enter(NEXT)
+    m.paid(owe.id, 50_000, by=NEXT)
+    said = "paid, as a sponsor's key in the shop's party says"
+    cases.append(_ledger(said, m, sponsors=[NEXT], parties=[[SHOP, NEXT]]))
+    cases += _vouched()
+    m = market()
     one = m.redeem(LINE)
     m.owe(one)
     head = m.world.heads[m.world.scope, key_of("alice").author]
@@ -363,7 +370,34 @@ def _ledgers() -> list[Case]:
     m.owe(own)
     cases.append(_ledger("owed to oneself", m))
     m = market()
+    m.owe(m.redeem(5, at=NEXT))
+    cases.append(_ledger("owed to another key of the sponsor", m, sponsors=[NEXT]))
+    m = market()
     for before in (0, 100, 50, 75, 150):
         m.redeem(60, before)
     cases.append(_ledger("one double spending a line is told", m))
     return cases
+
+
+def _vouched() -> list[Case]:
+    """Two roots vouch for one key: whose it is for both, on whatever branch."""
+    alice, mallory, phone = (
+        key_of(one) for one in ("alice", "mallory", "alice's phone")
+    )
+    m = market()
+    world, place = m.world, (m.world.scope, alice.author)
+    (hers,) = [one for one in world.records if one.author == mallory.author]
+    head = world.heads.pop(place)
+    world.go_on("alice", "mallory", hers)
+    world.heads[place] = head
+    owe = m.owe(m.redeem(5, by="alice's phone", at=alice))
+    m.paid(owe.id, 5, by=phone)
+    cases = [_ledger("a thief lets another root vouch for the root", m)]
+    m = market()
+    del m.world.heads[m.world.scope, phone.author]
+    m.world.go_on("alice's phone", "mallory", hers)
+    for one in (alice, mallory):
+        owe = m.owe(m.redeem(5, at=one))
+        m.paid(owe.id, 5, by=phone)
+    m.paid(owe.id, 5, by=alice)
+    return [*cases, _ledger("a key that two roots vouch for", m)]

@@ -23,11 +23,12 @@ from protocols.codec import decode, encode
 from protocols.errors import ProtocolError
 from protocols.keys import AuthorKey, RecordId, Scope, SigningKey
 from protocols.limits import INT_MAX
-from protocols.settlement.ledger import Ledger, keep_ledger, purses_of, roots_of
+from protocols.settlement.ledger import Ledger, keep_ledger, purses_of, vouched_in
 from protocols.settlement.redeem import (
     SLIP,
     Slip,
     Spending,
+    Vouched,
     check_slip,
     check_spending,
     make_slip,
@@ -239,7 +240,7 @@ class Till:
                 await self._keep({LIMIT: str(limit).encode()})
                 self.limit = limit
             view = await self._view_of(slip)
-            found = check_slip(slip, _roots(view))
+            found = check_slip(slip, _vouched(view))
             ledger = None if view is None else self.ledger(view)
             self._check_acceptable(found, ledger)
             level = self._level(found, ledger)
@@ -315,6 +316,21 @@ class Till:
                 keys += [identity.person_key(campaign, one).author for one in indices]
         return tuple(keys)
 
+    def strangers(self, view: View) -> tuple[AuthorKey, ...]:
+        """Keys that the terms put into my party and that this node does not have.
+
+        Whoever holds one can say that I was paid.
+        """
+        terms = view.terms
+        mine = {key.author for key in self._library.identity.author_keys}
+        return tuple(
+            key
+            for party in terms.named
+            if not mine.isdisjoint(party.keys)
+            for key in party.keys
+            if key not in mine and key not in terms.sponsor
+        )
+
     # the issuer
 
     async def recognise(self, slip: Slip) -> tuple[Record, bool]:
@@ -332,7 +348,7 @@ class Till:
             if view is None:
                 raise _not_the_issuer()
             key = self._issuing_key(view)
-            found = check_slip(slip, _roots(view))
+            found = check_slip(slip, _vouched(view))
             noted = self._noted(slip, found, self._clock.now_ms())
             state = {}
             if found.record.id not in view.evidence.by_id:
@@ -517,10 +533,9 @@ class Till:
             return at_work[creditor]
         if creditor not in self._library.retired:
             return self._library.require_key(view)
-        party, sponsor = view.terms.party(creditor), view.terms.sponsor
-        others = sponsor if creditor in sponsor else () if party is None else party.keys
-        for author in others:
-            if author in at_work:
+        party = view.terms.party(creditor)
+        for author in () if party is None else party.keys:
+            if author in at_work and author not in view.terms.sponsor:
                 return at_work[author]
         raise KeyRetired
 
@@ -646,15 +661,15 @@ def _of(view: View) -> Iterable[Record]:
     ]
 
 
-def _roots(view: View | None) -> dict[AuthorKey, AuthorKey]:
-    return {} if view is None else roots_of(_of(view))
+def _vouched(view: View | None) -> Vouched:
+    return {} if view is None else vouched_in(_of(view))
 
 
 def _reread(slip: Slip) -> Spending:
     """What was checked when it was noted; by whichever key of the person."""
     record = slip.redeem.record()
     payee = slip.voucher.line.payee
-    return check_slip(slip, {record.author: payee})
+    return check_slip(slip, {record.author: frozenset({payee})})
 
 
 def _written(noted: Noted) -> bytes:

@@ -40,10 +40,13 @@ def spent(found: Spent) -> Document:
 
 async def accepted(till: Till, noted: Noted, level: Level) -> Document:
     """`p2pnode.accepted/1`: what a shop took, and how sure it is."""
+    view = await till.followed(noted.campaign)
+    strangers = () if view is None else till.strangers(view)
     return {
         "format": "p2pnode.accepted/1",
         **await _noted(till, noted, level),
         "limit": till.limit,
+        "strangers": [author_text(key) for key in strangers],
     }
 
 
@@ -54,7 +57,7 @@ async def books(library: Library, till: Till) -> Document:
     owed_to_me, i_owe = [], []
     for one in debts:
         keys = mine[one.view.campaign]
-        if one.debtor == one.creditor:
+        if one.creditor in one.view.terms.sponsor:
             continue
         if one.creditor in keys:
             owed_to_me.append(one)

@@ -6,7 +6,7 @@ The answer depends on the set of records and on nothing else. No fork takes an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +18,14 @@ from protocols.keys import AuthorKey, RecordId
 from protocols.record import Record
 from protocols.settlement.close import read_lists
 from protocols.settlement.cut import Incomplete
-from protocols.settlement.redeem import Place, Purse, Spending, judge_redeem
+from protocols.settlement.redeem import (
+    Place,
+    Purse,
+    Spending,
+    Vouched,
+    judge_redeem,
+    one_person,
+)
 from protocols.settlement.verify import Evidence, sponsor_closes
 from protocols.terms import Terms
 
@@ -36,11 +43,8 @@ class Obligation:
     """At most the amount: what the creditor says it received."""
     owes: tuple[RecordId, ...]
     """The `owe` records, the one that fixes amount and debtor first."""
-
-    @property
-    def open(self) -> int:
-        """What is still owed; to oneself nothing ever is."""
-        return 0 if self.debtor == self.creditor else self.amount - self.paid
+    open: int
+    """What is still owed; to a key of the sponsor nothing ever is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ class Ledger:
 
 
 def keep_ledger(
-    sponsor: Sequence[AuthorKey],
+    sponsor: Collection[AuthorKey],
     purses: Mapping[Place, Purse],
     records: Iterable[Record],
     parties: Iterable[Sequence[AuthorKey]] = (),
@@ -81,31 +85,55 @@ def keep_ledger(
     Args:
         sponsor: the keys that sign closes: only they owe.
         purses: the lines that are known.
-        parties: the keys of each party of the terms; they are one creditor.
+        parties: the keys of each party of the terms; they speak for each other.
         records: well signed records of the campaign's scope, in any order, of
             any branch; others than genesis, redeem, owe and paid are ignored.
     """
     held = {one.id: one for one in records if one.claim_bytes is not None}
     ordered = [held[record_id] for record_id in sorted(held)]
     refused: dict[RecordId, Reason] = {}
-    roots = roots_of(ordered)
-    spendings = _spendings(purses, ordered, refused, roots)
-    desks = {**roots, **{key: keys[0] for keys in (*parties, sponsor) for key in keys}}
+    vouched = vouched_in(ordered)
+    spendings = _spendings(purses, ordered, refused, vouched)
+    party = {key: keys[0] for keys in parties for key in keys}
+    desks = Desks(frozenset(sponsor), party, vouched)
     return Ledger(
         spendings=tuple(spendings),
-        obligations=tuple(_obligations(sponsor, ordered, refused, desks)),
+        obligations=tuple(_obligations(ordered, refused, desks)),
         doubles=tuple(_doubles(spendings)),
         refused=refused,
     )
 
 
-def roots_of(records: Iterable[Record]) -> dict[AuthorKey, AuthorKey]:
-    """The root of every key that a well signed `continue` makes a person's.
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """Which keys speak for a creditor. Spec 0011 §1."""
 
-    Where one key has two such records, on two branches, the lower id holds.
+    sponsor: frozenset[AuthorKey]
+    party: Mapping[AuthorKey, AuthorKey]
+    """The first key of the party of every key that the terms name."""
+    vouched: Vouched
+
+    def speaks(self, signer: AuthorKey, creditor: AuthorKey) -> bool:
+        """Whether `signer` may say what `creditor` received.
+
+        The debtor never does, whatever the terms, its own word, make it.
+        """
+        if signer == creditor:
+            return True
+        if signer in self.sponsor:
+            return False
+        mine = self.party.get(signer)
+        same_party = mine is not None and mine == self.party.get(creditor)
+        return same_party or one_person(signer, creditor, self.vouched)
+
+
+def vouched_in(records: Iterable[Record]) -> dict[AuthorKey, frozenset[AuthorKey]]:
+    """The roots that vouch for each key, by every well signed `continue`.
+
+    On whatever branch it stands: one more takes no other away.
     """
-    found: dict[AuthorKey, AuthorKey] = {}
-    for record in sorted(records, key=lambda one: one.id):
+    found: dict[AuthorKey, frozenset[AuthorKey]] = {}
+    for record in records:
         if record.kind != Kind.CONTINUE or record.claim_bytes is None:
             continue
         claim: Continue = record.claim()
@@ -113,7 +141,7 @@ def roots_of(records: Iterable[Record]) -> dict[AuthorKey, AuthorKey]:
             check_continue(claim, record.author, record.header.network, record.scope, 0)
         except ProtocolError:
             continue
-        found.setdefault(record.author, claim.root)
+        found[record.author] = found.get(record.author, frozenset()) | {claim.root}
     return found
 
 
@@ -149,7 +177,7 @@ def _spendings(
     purses: Mapping[Place, Purse],
     records: Iterable[Record],
     refused: dict[RecordId, Reason],
-    roots: Mapping[AuthorKey, AuthorKey],
+    vouched: Vouched,
 ) -> list[Spending]:
     found: list[Spending] = []
     for record in records:
@@ -161,17 +189,14 @@ def _spendings(
             refused[record.id] = Reason.UNKNOWN_LINE
             continue
         try:
-            found.append(judge_redeem(purse, record, roots))
+            found.append(judge_redeem(purse, record, vouched))
         except ProtocolError as error:
             refused[record.id] = error.reason
     return found
 
 
 def _obligations(
-    sponsor: Sequence[AuthorKey],
-    records: Iterable[Record],
-    refused: dict[RecordId, Reason],
-    desks: Mapping[AuthorKey, AuthorKey],
+    records: Iterable[Record], refused: dict[RecordId, Reason], desks: Desks
 ) -> list[Obligation]:
     """Owes of one redeem to one creditor are one debt, of the largest amount."""
     records = list(records)
@@ -180,7 +205,7 @@ def _obligations(
     for record in records:
         if record.kind == Kind.OWE:
             claim: Owe = record.claim()
-            reason = _wrong_owe(sponsor, record.author, claim)
+            reason = _wrong_owe(desks.sponsor, record.author, claim)
             if reason is not None:
                 refused[record.id] = reason
                 continue
@@ -192,14 +217,16 @@ def _obligations(
     for debt, signed in owes.items():
         signed.sort(key=lambda one: (-one.claim().amount, one.id))
         amount = signed[0].claim().amount
+        received = min(amount, paid.get(debt, 0))
         found.append(
             Obligation(
                 redeem=debt[0],
                 debtor=signed[0].author,
                 creditor=debt[1],
                 amount=amount,
-                paid=min(amount, paid.get(debt, 0)),
+                paid=received,
                 owes=tuple(one.id for one in signed),
+                open=0 if debt[1] in desks.sponsor else amount - received,
             )
         )
     found.sort(key=lambda one: (one.debtor, one.creditor, one.redeem))
@@ -207,7 +234,7 @@ def _obligations(
 
 
 def _wrong_owe(
-    sponsor: Sequence[AuthorKey], author: AuthorKey, claim: Owe
+    sponsor: Collection[AuthorKey], author: AuthorKey, claim: Owe
 ) -> Reason | None:
     if author not in sponsor:
         return Reason.NOT_ISSUER
@@ -218,9 +245,9 @@ def _payments(
     creditors: Mapping[RecordId, tuple[RecordId, AuthorKey]],
     records: Iterable[Record],
     refused: dict[RecordId, Reason],
-    desks: Mapping[AuthorKey, AuthorKey],
+    desks: Desks,
 ) -> dict[tuple[RecordId, AuthorKey], int]:
-    """What creditors say they received, for each debt; `desks`: who is one creditor."""
+    """What creditors say they received, for each debt."""
     sums: dict[tuple[RecordId, AuthorKey], int] = {}
     for record in records:
         if record.kind != Kind.PAID:
@@ -229,7 +256,7 @@ def _payments(
         debt = creditors.get(claim.owe)
         if debt is None:
             refused[record.id] = Reason.UNKNOWN_OWE
-        elif desks.get(record.author, record.author) != desks.get(debt[1], debt[1]):
+        elif not desks.speaks(record.author, debt[1]):
             refused[record.id] = Reason.NOT_CREDITOR
         elif not claim.amount:
             refused[record.id] = Reason.NO_AMOUNT

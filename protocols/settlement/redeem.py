@@ -44,6 +44,19 @@ class Purse:
         return self.close, self.line
 
 
+Vouched = Mapping[AuthorKey, frozenset[AuthorKey]]
+"""Which root keys vouch for a key, by well signed `continue` records."""
+
+
+def one_person(one: AuthorKey, other: AuthorKey, vouched: Vouched) -> bool:
+    """Whether a key vouched for the other, or a third for both. Spec 0011 §1.
+
+    No chains: what one key signed takes nothing from the others of its person.
+    """
+    mine = vouched.get(one, frozenset()) | {one}
+    return not mine.isdisjoint(vouched.get(other, frozenset()) | {other})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
     """A redeem that is good by itself, and the line it spends from."""
@@ -120,15 +133,13 @@ def purse_of(voucher: Voucher) -> Purse:
     )
 
 
-def judge_redeem(
-    purse: Purse, record: Record, roots: Mapping[AuthorKey, AuthorKey]
-) -> Spending:
+def judge_redeem(purse: Purse, record: Record, vouched: Vouched) -> Spending:
     """Whether a redeem is good by itself.
 
     Args:
         purse: the line it names.
         record: a redeem with its claim.
-        roots: the root of each further key of a person (`roots_of`).
+        vouched: who vouches for whom (`vouched_in`).
 
     Raises:
         ProtocolError: NO_AMOUNT, OVER_LINE, NOT_PAYEE, in this order.
@@ -139,26 +150,24 @@ def judge_redeem(
     if claim.total_before + claim.amount > purse.amount:
         raise ProtocolError(Reason.OVER_LINE, f"the line is {purse.amount}")
     signer, payee = record.author, purse.payee
-    if roots.get(signer, signer) != roots.get(payee, payee):
+    if not one_person(signer, payee, vouched):
         raise ProtocolError(Reason.NOT_PAYEE, signer.hex())
     return Spending(record=record, claim=claim, purse=purse, own_key=signer == payee)
 
 
-def check_slip(
-    slip: Slip, roots: Mapping[AuthorKey, AuthorKey] | None = None
-) -> Spending:
+def check_slip(slip: Slip, vouched: Vouched | None = None) -> Spending:
     """Check everything that a slip's own bytes show.
 
     Args:
         slip: what was handed over.
-        roots: as in `judge_redeem`; None: only the line's key is known.
+        vouched: as in `judge_redeem`; None: only the line's key is known.
 
     Raises:
         ProtocolError: the voucher's reasons; the redeem record's and
             BAD_SIGNATURE; BAD_PROOF, it is no redeem of this line; those of
             `judge_redeem`.
     """
-    return _spending(purse_of(slip.voucher), slip.voucher, slip.redeem, roots or {})
+    return _spending(purse_of(slip.voucher), slip.voucher, slip.redeem, vouched or {})
 
 
 def check_spending(
@@ -289,10 +298,7 @@ def _signed(record: Record) -> Signed:
 
 
 def _spending(
-    purse: Purse,
-    voucher: Voucher,
-    signed: Signed,
-    roots: Mapping[AuthorKey, AuthorKey],
+    purse: Purse, voucher: Voucher, signed: Signed, vouched: Vouched
 ) -> Spending:
     record = signed.record()
     check_signature(record)
@@ -303,4 +309,4 @@ def _spending(
     same = (header.network, header.scope) == (close.network, close.scope)
     if not same or (claim.close, claim.line) != purse.place:
         raise ProtocolError(Reason.BAD_PROOF, "a redeem of another line")
-    return judge_redeem(purse, record, roots)
+    return judge_redeem(purse, record, vouched)

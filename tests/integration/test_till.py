@@ -167,7 +167,9 @@ async def test_a_shop_that_lost_its_key_is_paid_under_the_next() -> None:
         total_max=10**9,
     )
     t = await town(named=(party,))
+    assert t.b.till.strangers(await t.a.view()) == (spare.author,)
     t.b.library.identity = replace(t.b.identity, spare_keys=(spare,))
+    assert t.b.till.strangers(await t.a.view()) == ()
     t.b.feeds.own(spare.author)
     await t.follow(t.b)
     slip = await t.redeem(150_000)

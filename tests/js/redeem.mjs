@@ -21,29 +21,34 @@ export function purseOf(voucher) {
   return { close, place, line: voucher.index, payee: line.payee, amount: line.amount, until: claim.redeemUntil };
 }
 
+/** §1: one key vouched for the other, or a third for both. */
+function onePerson(one, other, vouched) {
+  const theirs = [other, ...(vouched.get(other) ?? [])];
+  return [one, ...(vouched.get(one) ?? [])].some((key) => theirs.includes(key));
+}
+
 /** §2, 3 to 5. */
-function judgeRedeem(purse, record, roots) {
+function judgeRedeem(purse, record, vouched) {
   const { claim } = record;
   if (claim.amount === 0) throw new Refused("no-amount");
   if (BigInt(claim.totalBefore) + BigInt(claim.amount) > BigInt(purse.amount)) throw new Refused("over-line");
-  const rootOf = (key) => roots.get(hex(key)) ?? hex(key);
-  if (rootOf(record.author) !== rootOf(purse.payee)) throw new Refused("not-payee");
+  if (!onePerson(record.by, hex(purse.payee), vouched)) throw new Refused("not-payee");
   return { record, claim, purse, ownKey: same(record.author, purse.payee) };
 }
 
-function spending(purse, signed, roots) {
+function spending(purse, signed, vouched) {
   const record = fromParts(signed.header, signed.claim, null, signed.signature);
   checkSignature(record);
   if (record.kind !== KIND.redeem) throw bad("no redeem");
   const { close } = purse;
   if (!same(record.network, close.network) || !same(record.scope, close.scope)) throw bad("another campaign");
   if (placeOf(record.claim.close, record.claim.line) !== purse.place) throw bad("another line");
-  return judgeRedeem(purse, record, roots);
+  return judgeRedeem(purse, record, vouched);
 }
 
-export function readSlip(text, roots = new Map()) {
+export function readSlip(text, vouched = new Map()) {
   const slip = SLIP(readLink("R", text));
-  return spending(purseOf(slip.voucher), slip.redeem, roots);
+  return spending(purseOf(slip.voucher), slip.redeem, vouched);
 }
 
 const endOf = ({ claim }) => claim.totalBefore + claim.amount;
@@ -73,8 +78,8 @@ export function readDouble(data) {
   return [first, second];
 }
 
-export function rootsOf(records) {
-  const roots = new Map();
+export function vouchedIn(records) {
+  const vouched = new Map();
   for (const record of byId(records)) {
     if (record.kind !== KIND.continue || !record.claim) continue;
     try {
@@ -83,9 +88,9 @@ export function rootsOf(records) {
       if (!(error instanceof Refused)) throw error;
       continue;
     }
-    if (!roots.has(record.by)) roots.set(record.by, hex(record.claim.root));
+    vouched.set(record.by, [...(vouched.get(record.by) ?? []), hex(record.claim.root)]);
   }
-  return roots;
+  return vouched;
 }
 
 const byId = (records) => [...new Map(records.map((one) => [one.key, one])).values()].sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -93,10 +98,12 @@ const byId = (records) => [...new Map(records.map((one) => [one.key, one])).valu
 /** §4: what a set of records says of redeems, debts and payments. */
 export function keepLedger(sponsor, purses, all, parties = []) {
   const records = byId(all).filter((one) => one.claim);
-  const roots = rootsOf(records);
-  const desks = new Map(roots);
-  for (const keys of [...parties, sponsor]) for (const key of keys) desks.set(hex(key), hex(keys[0]));
-  const desk = (key) => desks.get(hex(key)) ?? hex(key);
+  const vouched = vouchedIn(records);
+  const among = (key, keys) => keys.some((one) => hex(one) === key);
+  const speaks = (signer, creditor) =>
+    signer === creditor ||
+    (!among(signer, sponsor) &&
+      (parties.some((keys) => among(signer, keys) && among(creditor, keys)) || onePerson(signer, creditor, vouched)));
   const refused = new Map();
   const spent = [];
   const debts = new Map();
@@ -107,7 +114,7 @@ export function keepLedger(sponsor, purses, all, parties = []) {
       const purse = purses.get(placeOf(claim.close, claim.line));
       try {
         if (!purse) throw new Refused("unknown-line");
-        spent.push(judgeRedeem(purse, record, roots));
+        spent.push(judgeRedeem(purse, record, vouched));
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
         refused.set(key, error.reason);
@@ -126,26 +133,29 @@ export function keepLedger(sponsor, purses, all, parties = []) {
   for (const record of records.filter((one) => one.kind === KIND.paid)) {
     const debt = debtOf.get(hex(record.claim.owe));
     if (!debt) refused.set(record.key, "unknown-owe");
-    else if (desk(record.author) !== desk(debt.owes[0].claim.acceptor)) refused.set(record.key, "not-creditor");
+    else if (!speaks(record.by, hex(debt.owes[0].claim.acceptor))) refused.set(record.key, "not-creditor");
     else if (record.claim.amount === 0) refused.set(record.key, "no-amount");
     else debt.paid += BigInt(record.claim.amount);
   }
-  return { spent, obligations: obligations(debts), doubles: doubles(spent), refused };
+  return { spent, obligations: obligations(debts, sponsor.map(hex)), doubles: doubles(spent), refused };
 }
 
-function obligations(debts) {
+function obligations(debts, sponsor) {
   const order = (one) => one.debtor + one.creditor + one.redeem;
   return [...debts.values()]
     .map(({ owes, paid }) => {
       owes.sort((a, b) => b.claim.amount - a.claim.amount || (a.key < b.key ? -1 : 1));
       const [first] = owes;
       const { amount } = first.claim;
+      const creditor = hex(first.claim.acceptor);
+      const received = paid < BigInt(amount) ? Number(paid) : amount;
       return {
         debtor: first.by,
-        creditor: hex(first.claim.acceptor),
+        creditor,
         redeem: hex(first.claim.redeem),
         amount,
-        paid: paid < BigInt(amount) ? Number(paid) : amount,
+        paid: received,
+        open: sponsor.includes(creditor) ? 0 : amount - received,
         owes: owes.map((one) => one.key),
       };
     })

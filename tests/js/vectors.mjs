@@ -17,7 +17,7 @@ import { checkPeerCard } from "./peer-card.mjs";
 import { makeRow } from "./rows.mjs";
 import { settle } from "./settle.mjs";
 import { checkVoucher, cover, readVoucher } from "./close.mjs";
-import { checkSpending, keepLedger, purseOf, readDouble, readSlip, rootsOf } from "./redeem.mjs";
+import { checkSpending, keepLedger, purseOf, readDouble, readSlip, vouchedIn } from "./redeem.mjs";
 import { checkProof } from "./proof.mjs";
 import { findTerms, index, readBundle, verifyCloses } from "./verify.mjs";
 
@@ -198,7 +198,7 @@ const OPS = {
     };
   },
   slip: ({ text, acceptors, now, earlier, genesis }) => {
-    const found = readSlip(text, rootsOf(recordsOf({ records: genesis })));
+    const found = readSlip(text, vouchedIn(recordsOf({ records: genesis })));
     checkSpending(found, acceptors && acceptors.map(unhex), now, earlier.map((one) => readSlip(one)));
     return { ...spentOf(found), own_key: found.ownKey };
   },
@@ -212,9 +212,9 @@ const OPS = {
       given.parties.map((keys) => keys.map(unhex)),
     );
     const open = new Map();
-    for (const { debtor, creditor, amount, paid } of ledger.obligations) {
-      const pair = debtor + creditor;
-      if (debtor !== creditor && amount > paid) open.set(pair, (open.get(pair) ?? 0) + amount - paid);
+    for (const one of ledger.obligations.filter((each) => each.open)) {
+      const pair = one.debtor + one.creditor;
+      open.set(pair, (open.get(pair) ?? 0) + one.open);
     }
     return {
       spent: ledger.spent.map((one) => [one.record.key, one.ownKey]),

@@ -42,7 +42,7 @@ def spendings() -> tuple[Market, list[Spending]]:
     """Every redeem of whole eighths of Alice's line, at two shops, by two keys."""
     m = market()
     found = []
-    keys = {key_of("alice's phone").author: key_of("alice").author}
+    keys = {key_of("alice's phone").author: frozenset({key_of("alice").author})}
     for start in range(8):
         for size in range(1, 9 - start):
             for shop, by in (
