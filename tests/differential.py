@@ -50,8 +50,24 @@ def difference(seed: int) -> str | None:
         for name, one in said(fast).items():
             other = told(slow)[name]
             if one != other:
-                return f"round {fast.round}: {name}:\n{one}\nreference:\n{other}"
+                return (
+                    f"round {fast.round}: {name}:\n{readable(one)}\n"
+                    f"reference:\n{readable(other)}"
+                )
     return None
+
+
+def readable(value: Any) -> Any:
+    """The same with the beginning of each key and id in hex."""
+    match value:
+        case bytes():
+            return value.hex()[:12]
+        case dict():
+            return {readable(key): readable(one) for key, one in value.items()}
+        case list() | tuple():
+            return [readable(one) for one in value]
+        case _:
+            return value
 
 
 def said(settled: Settlement) -> dict[str, Any]:
