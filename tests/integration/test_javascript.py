@@ -19,7 +19,7 @@ from tests.worlds import NETWORK, World, balloon_world
 JS = Path(__file__).parents[1] / "js"
 NODE = shutil.which("node")
 NODE_MAJOR_MIN = 18
-EDGE_CASES = Path(__file__).parents[3] / "shared/data/ed25519-edge-cases.json"
+EDGE_CASES = Path(__file__).parents[2] / "protocols/vectors/ed25519/edge-cases.json"
 
 
 def too_old() -> str:
@@ -145,20 +145,9 @@ def test_a_lying_close_is_refused(tmp_path):
     assert (code, said["verdict"], said["reason"]) == (3, "wrong", "wrong-close")
 
 
-@pytest.mark.skipif(not EDGE_CASES.exists(), reason="the 914 edge cases are not here")
 def test_it_takes_the_43_signatures_that_libsodium_takes():
-    from nacl.bindings import crypto_sign_open
-    from nacl.exceptions import BadSignatureError
-
-    ours = []
-    for case in json.loads(EDGE_CASES.read_text("utf-8")):
-        signed = bytes.fromhex(case["sig"]) + case["msg"].encode()
-        try:
-            crypto_sign_open(signed, bytes.fromhex(case["key"]))
-        except BadSignatureError:
-            continue
-        ours.append(case["number"])
+    cases = json.loads(EDGE_CASES.read_text("utf-8"))
+    valid = [case["number"] for case in cases if case["valid"]]
     code, said = node("edges.mjs", EDGE_CASES)
     assert code == 0
-    assert said == {"cases": 914, "accepted": ours}
-    assert len(ours) == 43
+    assert said == {"cases": 914, "accepted": valid}
