@@ -155,8 +155,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
         spec="0009 §1",
         without=(
             WITNESS,
-            "room = self.view.terms.caps.feeds - len(self.listed)",
-            "room = 2**53",
+            "free = self.view.terms.caps.feeds - len(self.listed)",
+            "free = 2**53",
         ),
         tests=(
             "integration/test_witness.py::test_the_cap_on_feeds_leaves_room_for_the_named",

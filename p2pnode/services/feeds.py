@@ -350,7 +350,7 @@ class Feeds:
                     _check_by_id(record)
                     if await self._is_damaged(record):
                         mended.append(record)
-                    elif await self._is_asked_for(record) and await self._is_branch(
+                    elif await self._is_asked_for(record) and await self._prove_branch(
                         record, intake
                     ):
                         found.append(record)
@@ -364,7 +364,7 @@ class Feeds:
                 with self._committing():
                     await self.store.append(mended, state=state)
                     await self.store.append_branch(found)
-            self._is_here(taken)
+            self._stop_asking(taken)
             report = await self._keep(intake, None)
             self._notify(Change(records=taken, named=True))
             return replace(report, accepted=taken)
@@ -562,7 +562,7 @@ class Feeds:
             raise ProtocolError(Reason.NOT_A_FORK, "nobody asked for it")
         return False
 
-    async def _is_branch(self, record: Record, intake: Intake) -> bool:
+    async def _prove_branch(self, record: Record, intake: Intake) -> bool:
         """Whether a record that was asked for is of another branch; it may prove it.
 
         Else it comes with its chain, unless it is of a witness that wrote more than
@@ -636,7 +636,7 @@ class Feeds:
             self._scopes[scope].put(author, state)
             self._last_ms.pop((scope, author), None)
         asked = tuple(one for one in filled if one.id in self.missing)
-        self._is_here((*accepted, *asked))
+        self._stop_asking((*accepted, *asked))
         for record in accepted:
             self._fill(record)
         self._stopped.update(dict.fromkeys(newly))
@@ -658,7 +658,7 @@ class Feeds:
         self._notify(Change(records=asked, named=True))
         return report
 
-    def _is_here(self, records: Iterable[Record]) -> None:
+    def _stop_asking(self, records: Iterable[Record]) -> None:
         """Ask no more for records that came; for a claim, if it came bare."""
         for record in records:
             if record.claim_bytes is not None:

@@ -79,7 +79,7 @@ class Duty:
 
     def __init__(self, view: View, me: AuthorKey, feeds: Feeds) -> None:
         self.view = view
-        self.room = witness_room(view.terms)
+        self.allowance = witness_room(view.terms)
         """How much I may write."""
         self.listed: dict[AuthorKey, int] = {}
         """Author -> highest listed seq."""
@@ -128,7 +128,7 @@ class Duty:
     @property
     def left(self) -> int:
         """How many records I may still write besides finals."""
-        return max(0, self.room.records - len(self.view.terms.rounds) - self.read)
+        return max(0, self.allowance.records - len(self.view.terms.rounds) - self.read)
 
     def is_time(self, now_ms: int) -> bool:
         """Whether something moved, and the last turn was long enough ago."""
@@ -168,7 +168,7 @@ class Duty:
         By one invite of somebody the terms name, and all invites below it, no
         more than a quarter comes in: who has one cannot lock the others out.
         """
-        room = self.view.terms.caps.feeds - len(self.listed)
+        free = self.view.terms.caps.feeds - len(self.listed)
         most = max(1, self.view.terms.caps.feeds // INVITE_SHARE)
         new: list[AuthorKey] = []
         came: Counter[AuthorKey] = Counter()
@@ -177,12 +177,12 @@ class Duty:
             lower: list[AuthorKey] = []
             for author in sorted(level, key=lambda one: (not self._names(one), one)):
                 await _breathe(turn := turn + 1)
-                if len(new) >= room and self._fork_at(author) is None:
+                if len(new) >= free and self._fork_at(author) is None:
                     continue
                 if not self._is_sound(author):
                     continue
                 self._find_fork(author)
-                if len(new) < room and self._is_news(author):
+                if len(new) < free and self._is_news(author):
                     root = self._root(author)
                     if root is not None and self._shares[root] + came[root] >= most:
                         continue
@@ -212,7 +212,7 @@ class Duty:
         """
         some = nsmallest(FORKS_MAX, self.due, lambda one: (one not in self.listed, one))
         listed = [one for one in some if one in self.listed]
-        spare = max(0, self.room.forks // 2 - len(self.forks))
+        spare = max(0, self.allowance.forks // 2 - len(self.forks))
         return (listed + some[len(listed) :][:spare])[: self.left]
 
     def _take(self, record: Record) -> None:
@@ -306,7 +306,7 @@ class Duty:
         genesis = self._feed(author)[0]
         verdict = self._verdicts.get(genesis.id)
         if verdict is None:
-            verdict = _is_sound(self.view, genesis)
+            verdict = _well_signed(self.view, genesis)
             if len(self._verdicts) >= VERDICTS_MAX:
                 del self._verdicts[next(iter(self._verdicts))]
             self._verdicts[genesis.id] = verdict
@@ -408,7 +408,7 @@ class Witness:
         if trouble and trouble != self._trouble:
             log.error("this witness cannot do its duty: %s", trouble)
         elif self._trouble and not trouble:
-            log.error("this witness does its duty again")
+            log.warning("this witness does its duty again")
         self._trouble = trouble
 
     async def tend(self, view: View) -> None:
@@ -546,7 +546,7 @@ def _inviter(genesis: Record) -> AuthorKey | None:
     return None if join is None else join.invite.inviter
 
 
-def _is_sound(view: View, genesis: Record) -> bool:
+def _well_signed(view: View, genesis: Record) -> bool:
     """Whether a join or continue is well signed, and worked for if it must be."""
     claim, terms = genesis.claim(), view.terms
     network, campaign, bits = terms.network, view.campaign, terms.join_bits

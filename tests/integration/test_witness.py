@@ -419,7 +419,7 @@ async def test_an_honest_witness_keeps_room_for_its_finals(shop: Shop) -> None:
     await shop.tend()
     room = witness_room(shop.view.terms)
     few = replace(room, records=shop.own()[-1].seq + 2 + len(shop.view.terms.rounds))
-    shop.player.witness._duties[shop.view.campaign].room = few
+    shop.player.witness._duties[shop.view.campaign].allowance = few
     alice, bob = key_of("alice"), key_of("bob")
     await shop.take(shop.joined(alice, shop.root))
     assert listed(await shop.tend()) == [alice.author]
