@@ -48,7 +48,7 @@ from protocols.shape import (
     text,
     uint,
 )
-from protocols.tags.entry import ENTRY, EVIDENCE, Evidence, TagEntry
+from protocols.tags.entry import ENTRY, EVIDENCE, TagEntry, TagEvidence
 from protocols.terms import TERMS, Terms
 
 Claim: TypeAlias = Any
@@ -126,7 +126,7 @@ class Scan:
     salt: bytes
     stage: int
     tag: TagId
-    evidence: Evidence
+    evidence: TagEvidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

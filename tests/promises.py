@@ -732,7 +732,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         spec="0008 §7",
         without=(
             JUDGE,
-            "pool = min(self._pool(act, stage), ledger.budget_left)",
+            "pool = min(self._pool(act, stage), tally.budget_left)",
             "pool = self._pool(act, stage)",
         ),
         tests=(
@@ -764,7 +764,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         without=(
             SETTLE,
             "unspent=terms.budget - pools,",
-            "unspent=state.ledger.budget_left,",
+            "unspent=state.tally.budget_left,",
         ),
         tests=(
             "unit/test_settlement_hostile.py::test_shares_residue_and_what_is_left_always_make_the_budget",

@@ -395,9 +395,9 @@ PROMISES: Final[tuple[Promise, ...]] = (
         spec="0008 §6",
         without=(
             SETTLE,
-            ("        ledger=state.ledger,\n        taps"),
+            ("        tally=state.tally,\n        taps"),
             (
-                "        ledger=Ledger(\n"
+                "        tally=Tally(\n"
                 "            accounts=Accounts(limits=terms.limits), "
                 "budget_left=terms.budget\n"
                 "        ),\n"
@@ -541,8 +541,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
         spec="0008 §8",
         without=(
             SETTLE,
-            "nothing_left = state.ledger.budget_left == 0 and all_met",
-            "nothing_left = state.ledger.budget_left == 0",
+            "nothing_left = state.tally.budget_left == 0 and all_met",
+            "nothing_left = state.tally.budget_left == 0",
         ),
         tests=(
             "unit/test_judging.py::test_a_close_is_not_the_last_while_a_condition_is_open",

@@ -32,6 +32,7 @@ from protocols.tags.entry import (
     RotatingCode,
     Serials,
     TagEntry,
+    TagEvidence,
     TapProof,
     Taps,
     serial_root,
@@ -39,7 +40,6 @@ from protocols.tags.entry import (
     sign_serial,
     tag_id,
 )
-from protocols.tags.entry import Evidence as TagEvidence
 from protocols.terms import (
     Act,
     After,

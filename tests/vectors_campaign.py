@@ -40,7 +40,6 @@ from protocols.tags.entry import (
     ENTRY,
     EVIDENCE,
     Bare,
-    Evidence,
     Gs1,
     Gs1Text,
     Machine,
@@ -50,6 +49,7 @@ from protocols.tags.entry import (
     RotatingCode,
     SerialProof,
     TagEntry,
+    TagEvidence,
     TapProof,
     Taps,
     serial_root,
@@ -680,7 +680,7 @@ def _evidence() -> list[Case]:
     printed, keys = _entry(), (key_of_serial(balloon, secret),)
     text = PrintedText(signature=sign_entry(issuer, printed))
     goods = _entry(Gs1(key="0614141123452"))
-    made: list[tuple[str, TagEntry, Evidence, Sequence[bytes]]] = [
+    made: list[tuple[str, TagEntry, TagEvidence, Sequence[bytes]]] = [
         ("nothing of a printed tag", printed, Bare(), ()),
         ("a printed text", printed, text, ()),
         ("a printed text of another tag", _entry(index=1), text, ()),

@@ -49,10 +49,10 @@ from protocols.settlement.close import Closing, close_claim, parts
 from protocols.settlement.cut import Declared
 from protocols.settlement.settle import settle
 from protocols.settlement.verify import Evidence, declare, declared_chain
-from protocols.tags.entry import Evidence as TagEvidence
 from protocols.tags.entry import (
     Serials,
     TagEntry,
+    TagEvidence,
     group_root,
     serial_root,
     serial_seed,

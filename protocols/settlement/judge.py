@@ -89,7 +89,7 @@ class Grant(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class Ledger:
+class Tally:
     """What the grants so far use up. Only `Judge` writes it."""
 
     accounts: Accounts
@@ -100,9 +100,13 @@ class Ledger:
     by_inviter: dict[tuple[AuthorKey, int], OrderKey] = field(default_factory=dict)
     """(inviter, stage that another needs) -> the first of those she invited."""
     per_stage: dict[int, int] = field(default_factory=dict)
+    """Stage -> acts granted."""
     used: set[tuple[object, ...]] = field(default_factory=set)
+    """What is good once: see `Judge._uses`."""
     windows: dict[tuple[bytes, int], int] = field(default_factory=dict)
+    """(tag, window of its code) -> scans granted."""
     days: dict[tuple[AuthorKey, int], int] = field(default_factory=dict)
+    """(person, day) -> acts granted."""
     places: dict[AuthorKey, list[tuple[int, str]]] = field(default_factory=dict)
     """Person -> act time and place of her accepted scans, ascending."""
     desks: dict[tuple[AuthorKey, int | None], int] = field(default_factory=dict)
@@ -129,7 +133,7 @@ class Judge:
     """Scan -> the round in which its erasure counted."""
     forks: Mapping[AuthorKey, list[tuple[int, int]]]
     """Author -> (round listed, fork seq)."""
-    ledger: Ledger
+    tally: Tally
     taps: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)
     """Chip's tag -> (counter, witness time) of its counted taps."""
     _tests: dict[int, tuple[Test, ...]] = field(default_factory=dict, init=False)
@@ -352,8 +356,8 @@ class Judge:
     def _after(self, act: ActFacts, stage: Stage) -> Reason | None:
         assert act.person is not None
         for needed in stage.after:
-            ledger = self.ledger
-            first = ledger.by_inviter if needed.by_invitee else ledger.by_person
+            tally = self.tally
+            first = tally.by_inviter if needed.by_invitee else tally.by_person
             done = first.get((act.person.root, needed.stage))
             if done is None or done >= act.item.order:
                 return Reason.AFTER
@@ -361,9 +365,9 @@ class Judge:
 
     def _once(self, act: ActFacts, stage: Stage) -> Reason | None:
         keys = self._uses(act, stage)
-        if any(key in self.ledger.used for key in keys):
+        if any(key in self.tally.used for key in keys):
             return Reason.ONCE
-        taken = self.ledger.per_stage.get(act.stage_index, 0)
+        taken = self.tally.per_stage.get(act.stage_index, 0)
         return Reason.ONCE if 0 < _first_of(stage) <= taken else None
 
     def _uses(self, act: ActFacts, stage: Stage) -> list[tuple[object, ...]]:
@@ -390,13 +394,13 @@ class Judge:
         key = _window_key(act)
         if key is None:
             return None
-        full = self.ledger.windows.get(key, 0) >= stage.per_window
+        full = self.tally.windows.get(key, 0) >= stage.per_window
         return Reason.PER_WINDOW if full else None
 
     def _velocity(self, act: ActFacts, _: Stage) -> Reason | None:
         assert act.person is not None
         interval, here = self.terms.limits.place_interval_ms, _place(act)
-        scans = self.ledger.places.get(act.person.root, [])
+        scans = self.tally.places.get(act.person.root, [])
         at = bisect_right(scans, act.act_time - interval, key=_time)
         for time, place in scans[at:]:
             if time >= act.act_time + interval:
@@ -409,15 +413,15 @@ class Judge:
         assert act.person is not None
         most = self.terms.limits.per_person_per_day
         day = (act.person.root, self._day(act.act_time))
-        return Reason.DAY if self.ledger.days.get(day, 0) >= most else None
+        return Reason.DAY if self.tally.days.get(day, 0) >= most else None
 
     def _merchant_cap(self, act: ActFacts, _: Stage) -> Reason | None:
         party = self.terms.party(act.item.record.author)
         if party is None:
             return None
         desk, day = party.keys[0], self._day(act.act_time)
-        today = self.ledger.desks.get((desk, day), 0) + act.amount
-        total = self.ledger.desks.get((desk, None), 0) + act.amount
+        today = self.tally.desks.get((desk, day), 0) + act.amount
+        total = self.tally.desks.get((desk, None), 0) + act.amount
         over = (
             act.amount > party.amount_max
             or today > party.per_day_max
@@ -427,7 +431,7 @@ class Judge:
 
     def _budget(self, act: ActFacts, stage: Stage) -> Reason | None:
         pool = self._pool(act, stage)
-        return Reason.BUDGET if pool and not self.ledger.budget_left else None
+        return Reason.BUDGET if pool and not self.tally.budget_left else None
 
     # effects
 
@@ -437,17 +441,17 @@ class Judge:
         return pool_of(stage.reward, act.amount, self.bindings.reversed.get(act.id, 0))
 
     def _grant(self, act: ActFacts) -> None:
-        stage, person, ledger = act.stage, act.person, self.ledger
+        stage, person, tally = act.stage, act.person, self.tally
         assert stage is not None
         assert person is not None
-        pool = min(self._pool(act, stage), ledger.budget_left)
+        pool = min(self._pool(act, stage), tally.budget_left)
         host = None if act.tag is None else self._host(act.tag, person)
         withheld = self._withheld(act.item, person)
         grant = Grant(act, self.round, pool, self.terms.limits, host, withheld)
         if stage.reward is not None:
-            ledger.accounts.add(stage.reward, pool, person.root, host, withheld)
-        ledger.budget_left -= pool
-        ledger.grants[act.item.record.id] = grant
+            tally.accounts.add(stage.reward, pool, person.root, host, withheld)
+        tally.budget_left -= pool
+        tally.grants[act.item.record.id] = grant
         for note in self._notes[act.stage_index]:
             note(self, act, person)
 
@@ -478,36 +482,36 @@ class Judge:
 
     def _note_first(self, act: ActFacts, person: Person) -> None:
         """Keep the smallest order key: a later round can grant an earlier act."""
-        ledger, mine, index = self.ledger, act.item.order, act.stage_index
+        tally, mine, index = self.tally, act.item.order, act.stage_index
         key = (person.root, index)
-        ledger.by_person[key] = min(ledger.by_person.get(key, mine), mine)
+        tally.by_person[key] = min(tally.by_person.get(key, mine), mine)
         if person.inviter is not None:
             key = (person.inviter.root, index)
-            ledger.by_inviter[key] = min(ledger.by_inviter.get(key, mine), mine)
+            tally.by_inviter[key] = min(tally.by_inviter.get(key, mine), mine)
 
     def _note_uses(self, act: ActFacts, _: Person) -> None:
         assert act.stage is not None
-        self.ledger.used.update(self._uses(act, act.stage))
+        self.tally.used.update(self._uses(act, act.stage))
 
     def _note_count(self, act: ActFacts, _: Person) -> None:
-        taken = self.ledger.per_stage.get(act.stage_index, 0)
-        self.ledger.per_stage[act.stage_index] = taken + 1
+        taken = self.tally.per_stage.get(act.stage_index, 0)
+        self.tally.per_stage[act.stage_index] = taken + 1
 
     def _note_day(self, act: ActFacts, person: Person) -> None:
         day = (person.root, self._day(act.act_time))
-        self.ledger.days[day] = self.ledger.days.get(day, 0) + 1
+        self.tally.days[day] = self.tally.days.get(day, 0) + 1
 
     def _note_window(self, act: ActFacts, _: Person) -> None:
         window = _window_key(act)
         if window is not None:
-            self.ledger.windows[window] = self.ledger.windows.get(window, 0) + 1
+            self.tally.windows[window] = self.tally.windows.get(window, 0) + 1
 
     def _note_place(self, act: ActFacts, person: Person) -> None:
         here = (act.act_time, _place(act))
-        insort(self.ledger.places.setdefault(person.root, []), here)
+        insort(self.tally.places.setdefault(person.root, []), here)
 
     def _note_desk(self, act: ActFacts, _: Person) -> None:
-        party, desks = self.terms.party(act.item.record.author), self.ledger.desks
+        party, desks = self.terms.party(act.item.record.author), self.tally.desks
         if party is not None:
             for when in (self._day(act.act_time), None):
                 key = (party.keys[0], when)

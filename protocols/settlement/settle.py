@@ -32,7 +32,7 @@ from protocols.settlement.judge import (
     ActFacts,
     Grant,
     Judge,
-    Ledger,
+    Tally,
     conditions_met,
 )
 from protocols.settlement.money import Accounts
@@ -82,7 +82,7 @@ class Settlement:
 class _State:
     """What one round hands to the next."""
 
-    ledger: Ledger
+    tally: Tally
     checked: Checked
     rows: dict[RecordId, Row]
     taps: dict[bytes, list[tuple[int, int]]]
@@ -119,7 +119,7 @@ def settle(
         raise ProtocolError(Reason.WRONG_CUT, "rounds ascend")
     counted = CountedSet(terms, lookup)
     state = _State(
-        ledger=Ledger(accounts=Accounts(limits=terms.limits), budget_left=terms.budget),
+        tally=Tally(accounts=Accounts(limits=terms.limits), budget_left=terms.budget),
         checked=Checked() if checked is None else checked,
         rows={},
         taps={},
@@ -165,12 +165,12 @@ def _fold(
         bindings=binder.judge(),
         erased=_erasures(counted),
         forks=state.forks,
-        ledger=state.ledger,
+        tally=state.tally,
         taps=state.taps,
     )
     refused = judge.run([*state.waiting, *new])
     state.waiting = [act.item for act, _ in refused.values()]
-    met = conditions_met(terms, state.ledger.grants, refused)
+    met = conditions_met(terms, state.tally.grants, refused)
     state.met = tuple(a or b for a, b in zip(state.met, met, strict=True))
     return _total(judge, state, rows, refused)
 
@@ -229,12 +229,12 @@ def _total(
     refused: dict[RecordId, tuple[ActFacts, Reason]],
 ) -> Settlement:
     terms, number, admission = judge.terms, judge.round, judge.admission
-    accounts = state.ledger.accounts
+    accounts = state.tally.accounts
     all_met = all(state.met)
     pools = accounts.pools if all_met else 0
     earned = _earned(terms, admission, accounts) if all_met else {}
     residue = pools - sum(earned.values())
-    nothing_left = state.ledger.budget_left == 0 and all_met
+    nothing_left = state.tally.budget_left == 0 and all_met
     last = number == len(terms.rounds) or nothing_left
     if last and residue:
         to = _desk(terms, admission, terms.residue.key)
@@ -250,7 +250,7 @@ def _total(
         unspent=terms.budget - pools,
         last=last,
         conditions=state.met,
-        grants=tuple(sorted(state.ledger.grants.values(), key=_order_of_grant)),
+        grants=tuple(sorted(state.tally.grants.values(), key=_order_of_grant)),
         refused=tuple(refused.values()),
         admission=admission,
         counted=tuple(judge.counted.all),

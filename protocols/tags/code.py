@@ -18,12 +18,12 @@ from protocols.shape import Shape, blob, choice, struct, uint
 from protocols.tags.entry import (
     ENTRY,
     Carrier,
-    Evidence,
     Printed,
     PrintedText,
     Public,
     Serials,
     TagEntry,
+    TagEvidence,
     check_entry,
     serial_root,
     serial_seed,
@@ -170,7 +170,7 @@ def read_code(text: str) -> TagCode:
 
 def evidence_for(
     code: TagCode, network: NetworkId, scope: Scope, author: AuthorKey
-) -> Evidence:
+) -> TagEvidence:
     """What a scan of `code` by `author` in the campaign `scope` proves."""
     if isinstance(code, PrintedCode):
         return PrintedText(signature=code.signature)

@@ -235,9 +235,9 @@ class Gs1Text:
     key: str
 
 
-Evidence = Bare | PrintedText | SerialProof | RotatingCode | TapProof | Gs1Text
+TagEvidence = Bare | PrintedText | SerialProof | RotatingCode | TapProof | Gs1Text
 
-EVIDENCE: Shape[Evidence] = choice(
+EVIDENCE: Shape[TagEvidence] = choice(
     "evidence",
     {
         0: struct(Bare),
