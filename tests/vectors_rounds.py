@@ -57,6 +57,8 @@ def settled() -> list[Case]:
         _wrong_kinds(),
         _other_group(),
         _strangers_refund(),
+        _bound_once(),
+        _waiting_purchase(),
     ]
 
 
@@ -82,6 +84,33 @@ def _declared(world: World, number: int, before: Sequence[Declared] = ()) -> Dec
     made = Declared(round=number, finals=named, cut=found.cut, forks=found.forks)
     lines = settle(world.terms, [*before, made], evidence.lookup).lines
     return replace(made, lines=lines)
+
+
+def _earlier_word(name: str, **stage: int) -> Case:
+    """Two purchases by one scan; the first names a key that counts from round 2 on."""
+    world = _shop_world(_buy(**stage))
+    entry = _entry(issuer=key_of("shop").author)
+    world.tags("shops", [entry])
+    scan = _photo(world, "dave", entry)
+    world.see()
+    world.outcome("shop", "tablet", 3_000, after=(scan.id,))
+    world.see()
+    world.outcome("shop", "dave", 5_000, after=(scan.id,))
+    join = next(one for one in world.records if one.kind == Kind.JOIN)
+
+    def between(world: World) -> None:
+        world.go_on("tablet", "dave", join)
+
+    return settle_case(name, world, rounds=(1, 2), between=between)
+
+
+def _bound_once() -> Case:
+    return _earlier_word("an earlier word that fits from round 2 on")
+
+
+def _waiting_purchase() -> Case:
+    name = "a purchase that waits while an earlier word begins to fit"
+    return _earlier_word(name, refund_ms=70 * MINUTE)
 
 
 def _other_branch() -> Case:

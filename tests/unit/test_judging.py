@@ -756,6 +756,55 @@ def test_an_outcome_is_bound_by_her_scan_of_the_shops_tag_once():
     assert reasons(settled) == {again.id: Reason.GRADE}
 
 
+def earlier_word_world(stage=None):
+    """Two purchases by one scan; the first names a key that counts from round 2 on."""
+    world = shop_world(stage=stage)
+    entry = entry_of(world, host="shop")
+    world.tags("shops", [entry])
+    visit = photo(world, "dave", entry, 1)
+    world.see()
+    early = world.outcome("shop", "tablet", 3_000, after=(visit.id,))
+    world.see()
+    late = world.outcome("shop", "dave", 5_000, after=(visit.id,))
+    world.finish_round(1)
+    close = world.close(1)
+    (join,) = [one for one in world.records if one.kind == Kind.JOIN]
+    world.go_on("tablet", "dave", join)
+    return world, early, late, close
+
+
+def test_a_scan_binds_one_purchase_over_all_rounds():
+    world, early, late, close = earlier_word_world()
+    settled = judged(world, 2, close)
+    bought = [one for one in settled.grants if one.act.amount]
+    assert [(one.act.id, one.round) for one in bought] == [(late.id, 1)]
+    assert reasons(settled) == {early.id: Reason.GRADE}
+
+
+def test_a_purchase_that_waits_keeps_its_scan():
+    world, early, late, close = earlier_word_world({"refund_ms": 70 * MINUTE})
+    settled = judged(world, 2, close)
+    bought = [one for one in settled.grants if one.act.amount]
+    assert [(one.act.id, one.round) for one in bought] == [(late.id, 2)]
+    assert reasons(settled) == {early.id: Reason.GRADE}
+
+
+def test_a_card_that_bound_a_purchase_is_spent_also_where_its_scan_fits_later():
+    world = shop_world()
+    entry = entry_of(world, host="shop")
+    visit, card = photo(world, "dave", entry, 1), world.card("dave")
+    world.see()
+    first = world.outcome("shop", "dave", 5_000, after=(visit.id,), card=card)
+    world.see()
+    again = world.outcome("shop", "dave", 5_000, card=card)
+    world.finish_round(1)
+    close = world.close(1)
+    world.tags("shops", [entry])
+    settled = judged(world, 2, close)
+    assert [one.act.id for one in settled.grants if one.act.amount] == [first.id]
+    assert reasons(settled)[again.id] is Reason.GRADE
+
+
 def test_an_unbound_outcome_is_refused_even_where_no_grade_is_asked():
     world = shop_world(stage={"grade": 0})
     act = world.outcome("shop", "dave", 5_000)
