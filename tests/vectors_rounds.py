@@ -59,6 +59,7 @@ def settled() -> list[Case]:
         _strangers_refund(),
         _bound_once(),
         _waiting_purchase(),
+        _made_up_window(),
     ]
 
 
@@ -71,7 +72,7 @@ def _case(
         reason,
         terms=encode(TERMS.write(world.terms)).hex(),
         records=counted_hex(world, declared),
-        rounds=[declared_json(one) for one in declared],
+        rounds=[declared_json(one, rows=True) for one in declared],
     )
 
 
@@ -196,6 +197,23 @@ def _late_erase() -> Case:
 
     name = "an erase that counts after its scan"
     return settle_case(name, world, rounds=(1, 2), between=erase)
+
+
+def _made_up_window() -> Case:
+    """A sponsor's rows give erased scans of a printed tag a window, all the same."""
+    world = _visit_world({"per_window": 1})
+    world.join("zoe")
+    entry = _entry()
+    world.tags("shops", [entry])
+    scans = [_photo(world, name, entry, 0) for name in ("dave", "zoe")]
+    world.finish_round(1)
+    rows = world.settle(1).settlement.rows
+    one = replace(
+        _declared(world, 1), rows=tuple(replace(row, window=0) for row in rows)
+    )
+    for scan in scans:
+        world.drop_claim(scan)
+    return _case("believed rows with a window of a printed tag", world, [one])
 
 
 def _wrong_kinds() -> Case:
