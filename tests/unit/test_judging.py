@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -12,8 +15,10 @@ from protocols.codec import encode
 from protocols.errors import Reason
 from protocols.keys import Seed, SigningKey
 from protocols.merkle import Tree
+from protocols.settlement import judge
 from protocols.settlement.admission import admit
 from protocols.settlement.cut import Counted, Incomplete, OrderKey
+from protocols.settlement.judge import Judge
 from protocols.settlement.settle import settle
 from protocols.settlement.verify import Verdict, declared_chain, verify_close
 from protocols.tags.entry import (
@@ -626,6 +631,30 @@ def test_two_places_cannot_be_visited_at_once():
     world.now += 6 * MINUTE
     photo(world, "dave", there)
     assert reasons(judged(world)) == {hasty.id: Reason.VELOCITY}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_stays_of_a_person_say_what_all_her_scans_say(seed, monkeypatch):
+    monkeypatch.setattr(judge, "_place", lambda act: act.place)
+    rng, fake = Random(seed), cast("Any", SimpleNamespace)
+    plain: list[tuple[int, str]] = []
+    interval, span = rng.choice((1, 2, 5, 30)), rng.choice((20, 60, 200))
+    limits = fake(place_interval_ms=interval)
+    ledger = fake(stays={})
+    self = fake(ledger=ledger, terms=fake(limits=limits))
+    dave = fake(root=DAVE)
+    for _ in range(40):
+        time, place = rng.randrange(span), rng.choice("ABC")
+        act = fake(person=dave, act_time=time, place=place)
+        expected = any(
+            place != other and abs(time - then) < interval for then, other in plain
+        )
+        refused = Judge._velocity(self, act, fake()) is Reason.VELOCITY
+        assert refused == expected
+        if not refused:
+            plain.append((time, place))
+            Judge._note_place(self, act, dave)
+    assert len(ledger.stays[DAVE]) <= span // interval + 1
 
 
 def test_only_the_first_n_acts_of_a_flat_stage_are_paid():
