@@ -14,11 +14,13 @@ from protocols.claims import Kind, Part
 from protocols.codec import encode
 from protocols.errors import Reason
 from protocols.keys import Seed, SigningKey
+from protocols.limits import CHAIN_MAX, INT_MAX
 from protocols.merkle import Tree
 from protocols.settlement import judge
-from protocols.settlement.admission import admit
+from protocols.settlement.admission import Person, admit
 from protocols.settlement.cut import Counted, Incomplete, OrderKey
 from protocols.settlement.judge import Judge
+from protocols.settlement.money import Accounts, split
 from protocols.settlement.settle import settle
 from protocols.settlement.verify import Verdict, declared_chain, verify_close
 from protocols.tags.entry import (
@@ -680,6 +682,23 @@ def test_only_the_paid_levels_are_paid_and_the_rest_is_residue():
     assert key_of("bob").author not in lines
     assert lines[world.charity.author] == 4_000_000 - 300_000 - 9 * 200_000
     assert balanced(world, settled)
+
+
+def test_in_the_longest_chain_the_nearest_share_as_in_the_accounts():
+    made, rule = cast("Any", None), reward(INT_MAX, rule=Halving())
+    limits = Limits(paid_levels=0, per_person_per_day=0, place_interval_ms=0)
+    chain: list[Person] = []
+    for level in range(1, CHAIN_MAX + 1):
+        key = key_of(f"level {level}").author
+        above = chain[-1] if chain else None
+        chain.append(
+            Person(root=key, join=made, admitted_by=made, inviter=above, level=level)
+        )
+    shares = split(rule, limits, INT_MAX, chain[-1], None)
+    accounts = Accounts(limits=limits)
+    accounts.add(rule, INT_MAX, chain[-1].root, None, ())
+    assert {one.payee: one.amount for one in shares} == accounts.earned(chain)
+    assert shares[-1].amount == 1
 
 
 def test_the_budget_runs_out_in_order_and_the_last_grant_is_cut():
