@@ -485,6 +485,17 @@ PROMISES: Final[tuple[Promise, ...]] = (
         vectors=("0008 a tag of another group",),
     ),
     Promise(
+        said="What bound a word in an earlier round binds no other in a later one.",
+        spec="0008 §5",
+        without=(
+            SETTLE,
+            "    state.bindings = binder.judge()\n",
+            "    binder.before = Bindings()\n    state.bindings = binder.judge()\n",
+        ),
+        tests=("unit/test_judging.py::test_a_scan_binds_one_purchase_over_all_rounds",),
+        vectors=("0008 an earlier word that fits from round 2 on",),
+    ),
+    Promise(
         said="A reversal counts within the refund window only.",
         spec="0008 §5",
         without=(

@@ -142,6 +142,8 @@ class Reference:
         self.met = [False] * len(terms.conditions)
         self.forks: list[tuple[int, bytes, int]] = []
         self.signed: list[tuple[bytes, int]] = []
+        self.bound: dict[bytes, bytes | None] = {}
+        self.spent: list[Any] = []
 
     def settle(self, declared: Any) -> Result:
         """Fold one more round."""
@@ -404,18 +406,18 @@ class Reference:
         return key in self.terms.sponsor or bool(role & (Role.MERCHANT | Role.DEVICE))
 
     def bind(self) -> None:
-        self.bound: dict[bytes, bytes | None] = {}
         self.attested: list[bytes] = []
         self.gone: dict[bytes, int] = {}
-        nonces: list[tuple[bytes, bytes]] = []
-        pairs: list[tuple[bytes, bytes, int]] = []
         for fact in self.facts:
             if fact.record.kind in WORDS:
-                self.bind_word(fact, nonces, pairs)
+                if fact.id not in self.bound:
+                    self.bind_word(fact, self.spent)
+                if fact.record.kind == Kind.ATTEST and fact.id in self.bound:
+                    self.vouch(fact.claim)
             if fact.record.kind == Kind.REVERSAL:
                 self.reverse(fact)
 
-    def bind_word(self, fact: Fact, nonces: list[Any], pairs: list[Any]) -> None:
+    def bind_word(self, fact: Fact, spent: list[Any]) -> None:
         claim, signer, kind = fact.claim, fact.author, fact.record.kind
         named = (claim.act,) if kind == Kind.ATTEST else claim.after
         if not self.may_vouch(signer):
@@ -424,25 +426,24 @@ class Reference:
             host = tag[0].host if tag else None
             if host is None or self.desk(host) != self.desk(signer):
                 return
-        scan = next((one for one in named if self.fits(fact, claim, one, pairs)), None)
+        scan = next((one for one in named if self.fits(fact, claim, one, spent)), None)
         card = claim.card
         if scan is not None:
-            pairs.append((scan, self.desk(signer), kind))
+            spent.append((scan, self.desk(signer), kind))
             self.bound[fact.id] = scan
-        elif card is not None and self.card_holds(card, claim.author, signer, nonces):
-            nonces.append((card.author, card.nonce))
+        elif card is not None and self.card_holds(card, claim.author, signer, spent):
+            spent.append((card.author, card.nonce))
             self.bound[fact.id] = None
-        else:
-            return
-        if kind == Kind.ATTEST:
-            act = self.find(claim.act)
-            if act and self.is_persons(act.author, claim.author):
-                self.attested.append(claim.act)
+
+    def vouch(self, claim: Any) -> None:
+        act = self.find(claim.act)
+        if act and self.is_persons(act.author, claim.author):
+            self.attested.append(claim.act)
 
     def is_persons(self, one: bytes, other: bytes) -> bool:
         return self.same(one, other)
 
-    def fits(self, fact: Fact, claim: Any, scan: bytes, pairs: list[Any]) -> bool:
+    def fits(self, fact: Fact, claim: Any, scan: bytes, spent: list[Any]) -> bool:
         row = self.rows.get(scan)
         if row is None or row[4] not in self.tags:
             return False
@@ -451,16 +452,16 @@ class Reference:
         if entry.host is not None:
             owners.append(self.desk(entry.host))
         stage = self.stage(row[3])
-        if desk not in owners or (scan, desk, fact.record.kind) in pairs:
+        if desk not in owners or (scan, desk, fact.record.kind) in spent:
             return False
         if not self.same(row[0], claim.author) or stage is None:
             return False
         return stage.bind_ms == 0 or fact.order[1] <= row[9] + stage.bind_ms
 
     def card_holds(
-        self, card: Any, customer: bytes, signer: bytes, nonces: list[Any]
+        self, card: Any, customer: bytes, signer: bytes, spent: list[Any]
     ) -> bool:
-        if card.author != customer or (card.author, card.nonce) in nonces:
+        if card.author != customer or (card.author, card.nonce) in spent:
             return False
         if card.merchant is not None and self.desk(card.merchant) != self.desk(signer):
             return False

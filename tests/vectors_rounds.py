@@ -57,6 +57,9 @@ def settled() -> list[Case]:
         _wrong_kinds(),
         _other_group(),
         _strangers_refund(),
+        _bound_once(),
+        _waiting_purchase(),
+        _made_up_window(),
     ]
 
 
@@ -69,7 +72,7 @@ def _case(
         reason,
         terms=encode(TERMS.write(world.terms)).hex(),
         records=counted_hex(world, declared),
-        rounds=[declared_json(one) for one in declared],
+        rounds=[declared_json(one, rows=True) for one in declared],
     )
 
 
@@ -82,6 +85,33 @@ def _declared(world: World, number: int, before: Sequence[Declared] = ()) -> Dec
     made = Declared(round=number, finals=named, cut=found.cut, forks=found.forks)
     lines = settle(world.terms, [*before, made], evidence.lookup).lines
     return replace(made, lines=lines)
+
+
+def _earlier_word(name: str, **stage: int) -> Case:
+    """Two purchases by one scan; the first names a key that counts from round 2 on."""
+    world = _shop_world(_buy(**stage))
+    entry = _entry(issuer=key_of("shop").author)
+    world.tags("shops", [entry])
+    scan = _photo(world, "dave", entry)
+    world.see()
+    world.outcome("shop", "tablet", 3_000, after=(scan.id,))
+    world.see()
+    world.outcome("shop", "dave", 5_000, after=(scan.id,))
+    join = next(one for one in world.records if one.kind == Kind.JOIN)
+
+    def between(world: World) -> None:
+        world.go_on("tablet", "dave", join)
+
+    return settle_case(name, world, rounds=(1, 2), between=between)
+
+
+def _bound_once() -> Case:
+    return _earlier_word("an earlier word that fits from round 2 on")
+
+
+def _waiting_purchase() -> Case:
+    name = "a purchase that waits while an earlier word begins to fit"
+    return _earlier_word(name, refund_ms=70 * MINUTE)
 
 
 def _other_branch() -> Case:
@@ -167,6 +197,23 @@ def _late_erase() -> Case:
 
     name = "an erase that counts after its scan"
     return settle_case(name, world, rounds=(1, 2), between=erase)
+
+
+def _made_up_window() -> Case:
+    """A sponsor's rows give erased scans of a printed tag a window, all the same."""
+    world = _visit_world({"per_window": 1})
+    world.join("zoe")
+    entry = _entry()
+    world.tags("shops", [entry])
+    scans = [_photo(world, name, entry, 0) for name in ("dave", "zoe")]
+    world.finish_round(1)
+    rows = world.settle(1).settlement.rows
+    one = replace(
+        _declared(world, 1), rows=tuple(replace(row, window=0) for row in rows)
+    )
+    for scan in scans:
+        world.drop_claim(scan)
+    return _case("believed rows with a window of a printed tag", world, [one])
 
 
 def _wrong_kinds() -> Case:

@@ -26,6 +26,7 @@ from protocols.limits import INT_MAX
 from protocols.settlement.ledger import Ledger, keep_ledger, purses_of, vouched_in
 from protocols.settlement.redeem import (
     SLIP,
+    Place,
     Slip,
     Spending,
     Vouched,
@@ -57,6 +58,9 @@ NOTED = row(SLIP, uint(INT_MAX))
 """A slip and when it was noted, as the store holds it."""
 
 NOTED_MAX: Final = 8_192
+
+OWES_AT_ONCE: Final = 32
+"""How many are signed in one go: all of them or none."""
 
 log = logging.getLogger(__name__)
 
@@ -369,21 +373,42 @@ class Till:
             for view in await self._library.all_views():
                 if not self._is_issuer(view):
                     continue
-                key = self._issuing_key(view)
-                for found in self.ledger(view).spendings:
-                    try:
-                        record, new = await self._owe(view, key, found, {})
-                    except (Failure, ProtocolError) as error:
-                        log.info("not recognised: %s", error)
-                        continue
-                    if new:
-                        signed.append(record)
+                try:
+                    signed += await self._owe_all(view, self._issuing_key(view))
+                except (Failure, ProtocolError) as error:
+                    log.info("not recognised: %s", error)
         return signed
+
+    async def _owe_all(self, view: View, key: SigningKey) -> list[Record]:
+        """Owe what may be owed and is not, by books that are kept once for all."""
+        ledger = self.ledger(view)
+        signed: list[Record] = []
+        self._check_all_known(ledger)
+        creditors = {(one.redeem, one.creditor) for one in ledger.obligations}
+        earlier = _recognised(ledger)
+        drafts: list[Draft] = []
+        for found in ledger.spendings:
+            if (found.record.id, found.claim.acceptor) in creditors:
+                continue
+            try:
+                self._check_owable(found, earlier.get(found.purse.place, ()))
+            except ProtocolError as error:
+                log.info("not recognised: %s", error)
+                continue
+            earlier.setdefault(found.purse.place, []).append(found)
+            drafts.append(self._owing(found))
+        for start in range(0, len(drafts), OWES_AT_ONCE):
+            some = drafts[start : start + OWES_AT_ONCE]
+            one_go = [*self._entering(view, key), *some]
+            signed += await self._feeds.publish_many(key, view.campaign, one_go)
+        return [record for record in signed if record.kind == Kind.OWE]
 
     async def _owe(
         self, view: View, key: SigningKey, found: Spending, state: dict[str, bytes]
     ) -> tuple[Record, bool]:
-        ledger, redeem = self.ledger(view, (found,)), found.record.id
+        ledger, redeem = self.ledger(view), found.record.id
+        if all(one.record.id != redeem for one in ledger.spendings):
+            ledger = self.ledger(view, (found,))
         for one in ledger.owed(redeem):
             if one.creditor == found.claim.acceptor:
                 if state:
@@ -392,19 +417,25 @@ class Till:
                 assert known is not None, "an obligation rests on records held here"
                 return known, False
         self._check_all_known(ledger)
-        earlier = [one for one in ledger.spendings if ledger.owed(one.record.id)]
+        self._check_owable(found, _recognised(ledger).get(found.purse.place, ()))
+        drafts = [*self._entering(view, key), self._owing(found)]
+        signed = await self._feeds.publish_many(key, view.campaign, drafts, state)
+        return signed[-1], True
+
+    def _check_owable(self, found: Spending, earlier: Sequence[Spending]) -> None:
+        """Whether a redeem may be recognised; `earlier`: of its line, what was."""
         check_spending(
             found, acceptors=None, now_ms=self._clock.now_ms(), earlier=earlier
         )
+
+    def _owing(self, found: Spending) -> Draft:
         claim = Owe(
             salt=self._rng.token(16),
-            redeem=redeem,
+            redeem=found.record.id,
             acceptor=found.claim.acceptor,
             amount=found.claim.amount,
         )
-        drafts = [*self._entering(view, key), Draft(kind=Kind.OWE, claim=claim)]
-        signed = await self._feeds.publish_many(key, view.campaign, drafts, state)
-        return signed[-1], True
+        return Draft(kind=Kind.OWE, claim=claim)
 
     def _check_all_known(self, ledger: Ledger) -> None:
         """An `owe` whose redeem is not here may be of any line."""
@@ -663,6 +694,16 @@ def _of(view: View) -> Iterable[Record]:
 
 def _vouched(view: View | None) -> Vouched:
     return {} if view is None else vouched_in(_of(view))
+
+
+def _recognised(ledger: Ledger) -> dict[Place, list[Spending]]:
+    """What was recognised before, by line."""
+    owed = {one.redeem for one in ledger.obligations}
+    found: dict[Place, list[Spending]] = {}
+    for one in ledger.spendings:
+        if one.record.id in owed:
+            found.setdefault(one.purse.place, []).append(one)
+    return found
 
 
 def _reread(slip: Slip) -> Spending:

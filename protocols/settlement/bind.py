@@ -3,7 +3,8 @@
 An attest or outcome counts for a person only if it embeds her signed card code
 or names her counted scan of that merchant's tag. Else a merchant could name a
 puppet. Each card nonce and each (scan, merchant, kind) binds once, the first
-in order.
+in order, and what is bound stays bound: a key or a tag that is known in a later
+round lets no earlier word take it again.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ class Bindings:
     """Act -> its first bound attest."""
     reversed: dict[RecordId, int] = field(default_factory=dict)
     """Outcome -> sum of its counted reversals, at most its amount."""
+    pairs: set[tuple[RecordId, AuthorKey, int]] = field(default_factory=set)
+    """Scan, merchant and kind of each binding by a scan."""
+    nonces: set[tuple[AuthorKey, bytes]] = field(default_factory=set)
+    """Author and nonce of each card that bound."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,13 +50,17 @@ class Binder:
     book: TagBook
     rows: Mapping[RecordId, Row]
     checked: Checked
-    _nonces: set[tuple[AuthorKey, bytes]] = field(default_factory=set)
+    before: Bindings = field(default_factory=Bindings)
+    """What was found in the round before; not changed."""
     _vouchers: dict[AuthorKey, bool] = field(default_factory=dict)
-    _pairs: set[tuple[RecordId, AuthorKey, int]] = field(default_factory=set)
 
     def judge(self) -> Bindings:
         """Bind every attest, outcome and reversal that counts."""
-        found = Bindings()
+        found = Bindings(
+            bound=dict(self.before.bound),
+            pairs=set(self.before.pairs),
+            nonces=set(self.before.nonces),
+        )
         for item in self.counted.of(Kind.ATTEST, Kind.OUTCOME, Kind.REVERSAL):
             kind = item.record.kind
             if kind == Kind.REVERSAL:
@@ -59,7 +68,8 @@ class Binder:
                 continue
             word: Word = item.claim
             attest = kind == Kind.ATTEST
-            bound = self._bind(found, item, word, attest=attest)
+            known = item.record.id in self.before.bound
+            bound = known or self._bind(found, item, word, attest=attest)
             if bound and attest and self._is_hers(word):
                 found.attested.setdefault(word.named[0], item.record.id)
         return found
@@ -73,21 +83,25 @@ class Binder:
             self._vouchers[signer] = may_vouch(self.terms, signer)
         if not self._vouchers[signer] and not hosts:
             return False
-        scan = self._scan_of(item, word) if word.named else None
+        scan = self._scan_of(found, item, word) if word.named else None
         if scan is not None:
-            self._pairs.add((scan, self._desk(signer), item.record.kind))
+            found.pairs.add((scan, self._desk(signer), item.record.kind))
             found.bound[item.record.id] = scan
             return True
-        if word.card is not None and self._card_holds(item, word.author, word.card):
+        if word.card is not None and self._card_holds(
+            found, item, word.author, word.card
+        ):
             found.bound[item.record.id] = None
             return True
         return False
 
-    def _card_holds(self, item: Counted, customer: AuthorKey, card: RawCard) -> bool:
+    def _card_holds(
+        self, found: Bindings, item: Counted, customer: AuthorKey, card: RawCard
+    ) -> bool:
         signer, terms = item.record.author, self.terms
         author, _, nonce, merchant, _ = card
         meant = merchant is None or self._desk(merchant) == self._desk(signer)
-        if author != customer or not meant or (author, nonce) in self._nonces:
+        if author != customer or not meant or (author, nonce) in found.nonces:
             return False
         try:
             self.checked.once(
@@ -96,7 +110,7 @@ class Binder:
             )
         except ProtocolError:
             return False
-        self._nonces.add((author, nonce))
+        found.nonces.add((author, nonce))
         return True
 
     def _is_hers(self, word: Word) -> bool:
@@ -104,7 +118,7 @@ class Binder:
         act = self.counted.by_id.get(word.named[0])
         return act is not None and self._same_person(act.record.author, word.author)
 
-    def _scan_of(self, item: Counted, word: Word) -> RecordId | None:
+    def _scan_of(self, found: Bindings, item: Counted, word: Word) -> RecordId | None:
         """The first named scan of hers of this merchant's tag that is free."""
         desk = self._desk(item.record.author)
         for scan in word.named:
@@ -117,7 +131,7 @@ class Binder:
             owners = {self._desk(tag.entry.issuer)}
             if tag.entry.host is not None:
                 owners.add(self._desk(tag.entry.host))
-            free = (scan, desk, item.record.kind) not in self._pairs
+            free = (scan, desk, item.record.kind) not in found.pairs
             if desk in owners and free and self._in_time(item, row):
                 return scan
         return None

@@ -8,10 +8,10 @@ nothing and is judged again in the next round.
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 from protocols.claims import Kind
@@ -88,6 +88,19 @@ class Grant(NamedTuple):
         )
 
 
+class Stay(NamedTuple):
+    """Accepted scans of one person at one place, each within two intervals of the next.
+
+    In between no scan elsewhere is accepted: it would be within one interval of
+    one of them.
+    """
+
+    last: int
+    first: int
+    """Act times."""
+    place: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Tally:
     """What the grants so far use up. Only `Judge` writes it."""
@@ -107,8 +120,8 @@ class Tally:
     """(tag, window of its code) -> scans granted."""
     days: dict[tuple[AuthorKey, int], int] = field(default_factory=dict)
     """(person, day) -> acts granted."""
-    places: dict[AuthorKey, list[tuple[int, str]]] = field(default_factory=dict)
-    """Person -> act time and place of her accepted scans, ascending."""
+    stays: dict[AuthorKey, list[Stay]] = field(default_factory=dict)
+    """Person -> where her accepted scans show her, ascending and apart."""
     desks: dict[tuple[AuthorKey, int | None], int] = field(default_factory=dict)
     """(merchant's first key, day or None for all) -> amount so far."""
 
@@ -400,12 +413,12 @@ class Judge:
     def _velocity(self, act: ActFacts, _: Stage) -> Reason | None:
         assert act.person is not None
         interval, here = self.terms.limits.place_interval_ms, _place(act)
-        scans = self.tally.places.get(act.person.root, [])
-        at = bisect_right(scans, act.act_time - interval, key=_time)
-        for time, place in scans[at:]:
-            if time >= act.act_time + interval:
+        stays = self.tally.stays.get(act.person.root, [])
+        at = bisect_right(stays, act.act_time - interval, key=_last)
+        for stay in islice(stays, at, None):
+            if stay.first >= act.act_time + interval:
                 break
-            if place != here:
+            if stay.place != here:
                 return Reason.VELOCITY
         return None
 
@@ -507,8 +520,17 @@ class Judge:
             self.tally.windows[window] = self.tally.windows.get(window, 0) + 1
 
     def _note_place(self, act: ActFacts, person: Person) -> None:
-        here = (act.act_time, _place(act))
-        insort(self.tally.places.setdefault(person.root, []), here)
+        stays = self.tally.stays.setdefault(person.root, [])
+        here = Stay(act.act_time, act.act_time, _place(act))
+        apart = 2 * self.terms.limits.place_interval_ms
+        start = stop = bisect_right(stays, here.last - apart, key=_last)
+        while stop < len(stays) and stays[stop].first < here.first + apart:
+            stop += 1
+        near = stays[start:stop]
+        one = [here, *(stay for stay in near if stay.place == here.place)]
+        joined = Stay(max(x.last for x in one), min(x.first for x in one), here.place)
+        others = (stay for stay in near if stay.place != here.place)
+        stays[start:stop] = sorted([joined, *others])
 
     def _note_desk(self, act: ActFacts, _: Person) -> None:
         party, desks = self.terms.party(act.item.record.author), self.tally.desks
@@ -534,8 +556,8 @@ def _first_of(stage: Stage) -> int:
     return rule.first if isinstance(rule, Flat) else 0
 
 
-def _time(scan: tuple[int, str]) -> int:
-    return scan[0]
+def _last(stay: Stay) -> int:
+    return stay.last
 
 
 def conditions_met(

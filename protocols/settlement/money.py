@@ -14,7 +14,7 @@ from operator import attrgetter
 
 from protocols.keys import AuthorKey
 from protocols.settlement.admission import Person
-from protocols.settlement.rules import LANE, LANE_BITS, lanes, share
+from protocols.settlement.rules import LANE, LANE_BITS, PAID_MAX, lanes, share
 from protocols.terms import Limits, Reward
 
 BP = 10_000
@@ -95,7 +95,8 @@ def split(
             )
         )
     rest = granted - to_host - back
-    for distance, member in enumerate(chain[::-1][: limits.paid_levels or None]):
+    levels = min(limits.paid_levels or PAID_MAX, PAID_MAX)
+    for distance, member in enumerate(chain[::-1][:levels]):
         part = share(reward.rule, distance)
         amount = rest * part.numerator // part.denominator
         if amount:

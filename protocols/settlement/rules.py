@@ -72,13 +72,15 @@ def lanes(rule: Rule, pool: int, levels: int) -> int:
             raise AssertionError("a rule with shares has lanes")
 
 
+PAID_MAX = INT_MAX.bit_length()
+"""How many members of a chain get anything, at most: below, halves are none."""
+
 # Made once: by how many members of the chain get anything.
-_DEPTH = INT_MAX.bit_length()
 _COPIES = tuple(
     sum(1 << (LANE_BITS - 1) * lane for lane in range(depth))
-    for depth in range(_DEPTH + 1)
+    for depth in range(PAID_MAX + 1)
 )
 _HALVES = tuple(
     sum((INT_MAX >> lane + 1) << LANE_BITS * lane for lane in range(depth))
-    for depth in range(_DEPTH + 1)
+    for depth in range(PAID_MAX + 1)
 )

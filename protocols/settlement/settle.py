@@ -7,7 +7,7 @@ lists and the records under the cuts; nothing else can change a byte of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocols.checked import Checked
 from protocols.claims import Erase, Kind
@@ -15,7 +15,7 @@ from protocols.errors import ProtocolError, Reason
 from protocols.keys import AuthorKey, RecordId, Scope
 from protocols.merkle import Tree, root
 from protocols.settlement.admission import Admission, admit
-from protocols.settlement.bind import Binder
+from protocols.settlement.bind import Binder, Bindings
 from protocols.settlement.cut import (
     LINE,
     ROW,
@@ -93,6 +93,7 @@ class _State:
     """Author -> (round listed, fork seq)."""
     waiting: list[Counted]
     """Acts that were refused so far, in order key."""
+    bindings: Bindings = field(default_factory=Bindings)
 
 
 def settle(
@@ -154,7 +155,9 @@ def _fold(
         book=book,
         rows=state.rows,
         checked=state.checked,
+        before=state.bindings,
     )
+    state.bindings = binder.judge()
     judge = Judge(
         terms=terms,
         round=declared.round,
@@ -162,7 +165,7 @@ def _fold(
         admission=admission,
         book=book,
         rows=state.rows,
-        bindings=binder.judge(),
+        bindings=state.bindings,
         erased=_erasures(counted),
         forks=state.forks,
         tally=state.tally,

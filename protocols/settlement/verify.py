@@ -418,7 +418,8 @@ def judge_cut(
             )
         )
     ]
-    findings = tuple(finding for finding in found if finding not in open_)
+    undecided = frozenset(open_)
+    findings = tuple(finding for finding in found if finding not in undecided)
     named = {lacking[one.author] for one in open_}
     missing = tuple(sorted({*unknown, *named}))
     if findings:

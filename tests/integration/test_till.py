@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from protocols.claims import Kind, Owe
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import AuthorKey, Seed, SigningKey
 from protocols.record import Record, sign_record
+from protocols.settlement.ledger import keep_ledger
 from protocols.settlement.redeem import (
     Slip,
     check_double,
@@ -542,6 +543,38 @@ async def test_a_customer_that_crashes_anywhere_spends_no_part_twice() -> None:
         assert [(one.total_before, one.amount) for one in now] == ends
 
     assert await survives(make, act, check) >= 4
+
+
+async def small_redeems(t: Town, totals: Sequence[int]) -> None:
+    """Alice spends one fen again and again, each from so much of her line on."""
+    claim = (await t.redeem(1)).redeem.record().claim()
+    view = await t.alice.view()
+    key = t.alice.library.require_key(view)
+    for turn, total in enumerate(totals):
+        mark = turn.to_bytes(16, "big")
+        more = replace(claim, salt=mark, nonce=mark, total_before=total)
+        await t.alice.feeds.publish(key, view.campaign, Kind.REDEEM, more)
+    await carry(t.alice, t.a)
+
+
+@pytest.mark.parametrize(
+    ("totals", "owed"), [(range(1, 40), 40), ([0] * 39, 1)], ids=["good", "overspent"]
+)
+async def test_who_redeems_often_has_the_books_kept_only_once(
+    totals: Sequence[int], owed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+
+    def counted(*args: Any) -> Any:
+        kept.append(1)
+        return keep_ledger(*args)
+
+    t = await town()
+    await small_redeems(t, totals)
+    monkeypatch.setattr("p2pnode.services.till.keep_ledger", counted)
+    assert len(await t.a.till.recognise_all()) == owed
+    assert await t.a.till.recognise_all() == []
+    assert len(kept) == 2
 
 
 async def test_a_slip_survives_its_text_and_a_changed_one_does_not() -> None:

@@ -18,9 +18,13 @@ export const mayVouch = (terms, key) =>
 
 export const isWord = (record) => record.kind === KIND.attest || record.kind === KIND.outcome;
 
-/** {bound: word -> scan or null (a card), attested: acts, reversed: outcome -> amount}. */
-export function bind(world) {
-  const state = { bound: new Map(), attested: new Set(), reversed: new Map(), used: new Set(), spent: new Set() };
+/**
+ * {bound: word -> scan or null (a card), attested: acts, reversed: outcome -> amount}; `before` is the same of the
+ * round before, or null: what was bound stays bound.
+ */
+export function bind(world, before) {
+  const kept = before ?? { bound: new Map(), used: new Set(), spent: new Set() };
+  const state = { ...kept, attested: new Set(), reversed: new Map() };
   for (const one of world.counted) {
     if (one.record.kind === KIND.reversal) reverse(world, state, one);
     if (isWord(one.record)) bindWord(world, state, one);
@@ -29,21 +33,29 @@ export function bind(world) {
 }
 
 function bindWord(world, state, one) {
-  const { terms, rows, admission } = world;
   const { record } = one;
   const { claim } = record;
   const hers = hex(claim.author);
+  if (!state.bound.has(record.key) && !binds(world, state, one, hers)) return;
+  const act = record.kind === KIND.attest ? world.at.get(hex(claim.act)) : null;
+  if (act && samePerson(world.admission, act.record.by, hers)) state.attested.add(act.record.key);
+}
+
+/** Whether a word that was not bound so far is now. */
+function binds(world, state, one, hers) {
+  const { terms, rows } = world;
+  const { record } = one;
+  const { claim } = record;
   const names = (record.kind === KIND.attest ? [claim.act] : claim.after).map(hex);
   const signer = desk(terms, record.by);
   const hosts = record.kind === KIND.attest && names.some((name) => hostOf(world, rows.get(name)) === signer);
-  if (!mayVouch(terms, record.by) && !hosts) return;
+  if (!mayVouch(terms, record.by) && !hosts) return false;
   const pair = (name) => `${name}/${signer}/${record.kind}`;
   const scan = names.find((name) => !state.used.has(pair(name)) && fits(world, one, signer, hers, name));
   if (scan) state.used.add(pair(scan));
-  else if (!spend(world, state, claim.card, signer, hers)) return;
+  else if (!spend(world, state, claim.card, signer, hers)) return false;
   state.bound.set(record.key, scan ?? null);
-  const act = record.kind === KIND.attest ? world.at.get(hex(claim.act)) : null;
-  if (act && samePerson(admission, act.record.by, hers)) state.attested.add(act.record.key);
+  return true;
 }
 
 function samePerson(admission, a, b) {

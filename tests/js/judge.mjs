@@ -4,6 +4,7 @@ import { hex, same } from "./codec.mjs";
 import { isWord, mayVouch } from "./bind.mjs";
 import { KIND } from "./records.mjs";
 import { actTime } from "./rows.mjs";
+import { ROTATING } from "./tags.mjs";
 import { ACT, RULE_TAG, partyOf } from "./terms.mjs";
 
 /**
@@ -156,7 +157,8 @@ class Book {
     if (this.uses(act).some((name) => this.used.has(name))) return "once";
     const first = rule.reward?.rule.tag === RULE_TAG.flat ? rule.reward.rule.first : 0;
     if (first && this.sum("stage", stage) >= first) return "once";
-    const windowed = rule.perWindow && row && row.window !== null;
+    const rotates = act.listed?.entry.public.tag === ROTATING;
+    const windowed = rule.perWindow && rotates && row && row.window !== null;
     if (windowed && this.sum("window", hex(row.tag), row.window) >= rule.perWindow) return "per-window";
     if (limits.placeIntervalMs && row && this.tooFast(act)) return "velocity";
     const most = limits.perPersonPerDay;

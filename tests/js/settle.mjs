@@ -18,13 +18,14 @@ import { RULE_TAG, partyOf } from "./terms.mjs";
 export function settle(terms, campaign, rounds, lookup) {
   const state = nothing();
   const rows = new Map();
-  const fold = { grants: [], left: BigInt(terms.budget), met: new Set(), signed: [], forks: [] };
+  const fold = { grants: [], left: BigInt(terms.budget), met: new Set(), signed: [], forks: [], binding: null };
   return rounds.map((declared) => {
     const fresh = addRound(terms, campaign, state, declared, lookup);
     for (const fork of declared.forks) {
       fold.forks.push({ by: hex(fork.author), seq: fork.seq, round: declared.round });
     }
-    const world = gather(terms, campaign, state, fresh, declared, rows);
+    const world = gather(terms, campaign, state, fresh, declared, rows, fold.binding);
+    fold.binding = world.binding;
     const { reasons, short } = judge(world, fold);
     for (const grant of fold.grants) {
       grant.round ??= declared.round;
@@ -57,7 +58,7 @@ function newRows(fresh, rows) {
 }
 
 /** Everything that judging reads, over all rounds so far. */
-function gather(terms, campaign, state, fresh, declared, rows) {
+function gather(terms, campaign, state, fresh, declared, rows, before) {
   const { counted, at } = state;
   const committed = new Map(declared.rows.map((row) => [hex(row.id), row]));
   const missing = fresh
@@ -77,7 +78,7 @@ function gather(terms, campaign, state, fresh, declared, rows) {
   const fixed = new Set(terms.conditions.map((one) => terms.stages[one.stage].tags));
   const world = { terms, campaign, counted, at, admission, tags, rows, fixed, round: declared.round };
   world.erased = erasures(counted, at);
-  world.binding = bind(world);
+  world.binding = bind(world, before);
   return world;
 }
 

@@ -7,10 +7,12 @@ import { createPrivateKey, createPublicKey } from "node:crypto";
 const U32 = 2 ** 32 - 1;
 export const SERIALS_MAX = 2 ** 20;
 
+export const ROTATING = 3;
+
 export const PUBLIC = choice({
   1: struct({}),
   2: struct({ count: uint(SERIALS_MAX, 1), root: bin(32) }),
-  3: struct({ device: bin(32), windowMs: uint(3_600_000, 1000) }),
+  [ROTATING]: struct({ device: bin(32), windowMs: uint(3_600_000, 1000) }),
   4: struct({ first: uint(2 ** 24), count: uint(SERIALS_MAX, 1), root: bin(32) }),
   5: struct({ device: bin(32) }),
   6: struct({ key: str(192) }),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -11,9 +14,13 @@ from protocols.claims import Kind, Part
 from protocols.codec import encode
 from protocols.errors import Reason
 from protocols.keys import Seed, SigningKey
+from protocols.limits import CHAIN_MAX, INT_MAX
 from protocols.merkle import Tree
-from protocols.settlement.admission import admit
+from protocols.settlement import judge
+from protocols.settlement.admission import Person, admit
 from protocols.settlement.cut import Counted, Incomplete, OrderKey
+from protocols.settlement.judge import Judge
+from protocols.settlement.money import Accounts, split
 from protocols.settlement.settle import settle
 from protocols.settlement.verify import Verdict, declared_chain, verify_close
 from protocols.tags.entry import (
@@ -628,6 +635,30 @@ def test_two_places_cannot_be_visited_at_once():
     assert reasons(judged(world)) == {hasty.id: Reason.VELOCITY}
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_the_stays_of_a_person_say_what_all_her_scans_say(seed, monkeypatch):
+    monkeypatch.setattr(judge, "_place", lambda act: act.place)
+    rng, fake = Random(seed), cast("Any", SimpleNamespace)
+    plain: list[tuple[int, str]] = []
+    interval, span = rng.choice((1, 2, 5, 30)), rng.choice((20, 60, 200))
+    limits = fake(place_interval_ms=interval)
+    tally = fake(stays={})
+    self = fake(tally=tally, terms=fake(limits=limits))
+    dave = fake(root=DAVE)
+    for _ in range(40):
+        time, place = rng.randrange(span), rng.choice("ABC")
+        act = fake(person=dave, act_time=time, place=place)
+        expected = any(
+            place != other and abs(time - then) < interval for then, other in plain
+        )
+        refused = Judge._velocity(self, act, fake()) is Reason.VELOCITY
+        assert refused == expected
+        if not refused:
+            plain.append((time, place))
+            Judge._note_place(self, act, dave)
+    assert len(tally.stays[DAVE]) <= span // interval + 1
+
+
 def test_only_the_first_n_acts_of_a_flat_stage_are_paid():
     world = visit_world(stage={"reward": reward(rule=Flat(first=2))})
     entry = entry_of(world)
@@ -651,6 +682,23 @@ def test_only_the_paid_levels_are_paid_and_the_rest_is_residue():
     assert key_of("bob").author not in lines
     assert lines[world.charity.author] == 4_000_000 - 300_000 - 9 * 200_000
     assert balanced(world, settled)
+
+
+def test_in_the_longest_chain_the_nearest_share_as_in_the_accounts():
+    made, rule = cast("Any", None), reward(INT_MAX, rule=Halving())
+    limits = Limits(paid_levels=0, per_person_per_day=0, place_interval_ms=0)
+    chain: list[Person] = []
+    for level in range(1, CHAIN_MAX + 1):
+        key = key_of(f"level {level}").author
+        above = chain[-1] if chain else None
+        chain.append(
+            Person(root=key, join=made, admitted_by=made, inviter=above, level=level)
+        )
+    shares = split(rule, limits, INT_MAX, chain[-1], None)
+    accounts = Accounts(limits=limits)
+    accounts.add(rule, INT_MAX, chain[-1].root, None, ())
+    assert {one.payee: one.amount for one in shares} == accounts.earned(chain)
+    assert shares[-1].amount == 1
 
 
 def test_the_budget_runs_out_in_order_and_the_last_grant_is_cut():
@@ -754,6 +802,55 @@ def test_an_outcome_is_bound_by_her_scan_of_the_shops_tag_once():
     settled = judged(world)
     assert bound.id in {grant.act.id for grant in settled.grants}
     assert reasons(settled) == {again.id: Reason.GRADE}
+
+
+def earlier_word_world(stage=None):
+    """Two purchases by one scan; the first names a key that counts from round 2 on."""
+    world = shop_world(stage=stage)
+    entry = entry_of(world, host="shop")
+    world.tags("shops", [entry])
+    visit = photo(world, "dave", entry, 1)
+    world.see()
+    early = world.outcome("shop", "tablet", 3_000, after=(visit.id,))
+    world.see()
+    late = world.outcome("shop", "dave", 5_000, after=(visit.id,))
+    world.finish_round(1)
+    close = world.close(1)
+    (join,) = [one for one in world.records if one.kind == Kind.JOIN]
+    world.go_on("tablet", "dave", join)
+    return world, early, late, close
+
+
+def test_a_scan_binds_one_purchase_over_all_rounds():
+    world, early, late, close = earlier_word_world()
+    settled = judged(world, 2, close)
+    bought = [one for one in settled.grants if one.act.amount]
+    assert [(one.act.id, one.round) for one in bought] == [(late.id, 1)]
+    assert reasons(settled) == {early.id: Reason.GRADE}
+
+
+def test_a_purchase_that_waits_keeps_its_scan():
+    world, early, late, close = earlier_word_world({"refund_ms": 70 * MINUTE})
+    settled = judged(world, 2, close)
+    bought = [one for one in settled.grants if one.act.amount]
+    assert [(one.act.id, one.round) for one in bought] == [(late.id, 2)]
+    assert reasons(settled) == {early.id: Reason.GRADE}
+
+
+def test_a_card_that_bound_a_purchase_is_spent_also_where_its_scan_fits_later():
+    world = shop_world()
+    entry = entry_of(world, host="shop")
+    visit, card = photo(world, "dave", entry, 1), world.card("dave")
+    world.see()
+    first = world.outcome("shop", "dave", 5_000, after=(visit.id,), card=card)
+    world.see()
+    again = world.outcome("shop", "dave", 5_000, card=card)
+    world.finish_round(1)
+    close = world.close(1)
+    world.tags("shops", [entry])
+    settled = judged(world, 2, close)
+    assert [one.act.id for one in settled.grants if one.act.amount] == [first.id]
+    assert reasons(settled)[again.id] is Reason.GRADE
 
 
 def test_an_unbound_outcome_is_refused_even_where_no_grade_is_asked():
