@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests import promises_seen, promises_settled, promises_spent
+from tests import promises_bound, promises_seen, promises_settled, promises_spent
 from tests.promise import (
     CLOSE,
     CUT,
@@ -1080,6 +1080,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         vectors=("0011 a fork takes no owe away, and is a double spending",),
     ),
     *promises_seen.PROMISES,
+    *promises_bound.PROMISES,
     *promises_settled.PROMISES,
     *promises_spent.PROMISES,
 )
