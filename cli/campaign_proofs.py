@@ -40,6 +40,7 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
         "seen": _("seen, not enough"),
         "can-count": _("can count"),
         "safe": _("safe"),
+        "late": _("too late to count"),
     }
     erased = {
         "note": _("note erased"),

@@ -321,18 +321,18 @@ def _forks_listed(told: Iterable[tuple[Testimony, Record]]) -> tuple[ForkEntry, 
 
 def receipts(
     terms: Terms, feeds: Mapping[AuthorKey, Sequence[Record]], lookup: Lookup
-) -> dict[RecordId, int]:
-    """How many of the campaign's witnesses cover each record so far.
+) -> dict[RecordId, list[int]]:
+    """When each of the campaign's witnesses that cover a record first did.
 
     Args:
         terms: the campaign's terms.
         feeds: each witness's records from seq 0, as far as they are here.
         lookup: campaign records by id.
     """
-    found: dict[RecordId, int] = {}
+    found: dict[RecordId, list[int]] = {}
     ours = _in_campaign(terms, lookup)
     for witness in terms.witnesses:
         seen = view(witness.key, terms, feeds.get(witness.key, ()), ours).first_seen
-        for record_id in seen:
-            found[record_id] = found.get(record_id, 0) + 1
+        for record_id, time_ms in seen.items():
+            found.setdefault(record_id, []).append(time_ms)
     return found

@@ -19,9 +19,11 @@ from tests import (
     vectors_campaign,
     vectors_closing,
     vectors_edges,
+    vectors_lists,
     vectors_proofs,
     vectors_rounds,
     vectors_vouchers,
+    vectors_words,
 )
 from tests.one_balloon import page as one_balloon
 from tests.spec_tables import kinds_page, limits_page
@@ -58,6 +60,8 @@ VECTORS: dict[str, Callable[[], list[Case]]] = {
         *vectors_campaign.settlement(),
         *vectors_edges.edges(),
         *vectors_rounds.settled(),
+        *vectors_words.words(),
+        *vectors_lists.lists(),
     ],
     "0009-closing": lambda: [*vectors_closing.closing(), *vectors_rounds.closed()],
     "0010-bundles": vectors_closing.bundles,

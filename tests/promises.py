@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests import promises_seen, promises_settled, promises_spent
+from tests import promises_bound, promises_seen, promises_settled, promises_spent
 from tests.promise import (
     CLOSE,
     CUT,
@@ -335,10 +335,26 @@ PROMISES: Final[tuple[Promise, ...]] = (
         spec="0009 §2",
         without=(
             "p2pnode/services/documents.py",
-            "if min(seen, surest) >= 2 * faults + 1:",
-            "if seen >= 2 * faults + 1:",
+            "if min(in_time, surest) >= 2 * faults + 1:",
+            "if in_time >= 2 * faults + 1:",
         ),
-        tests=("unit/test_evidence.py::test_a_receipt_in_words",),
+        tests=(
+            "unit/test_evidence.py::test_a_receipt_in_words",
+            "unit/test_evidence.py::test_nothing_is_safe_below_an_inviter_who_is_not_here",
+        ),
+        silent=SERVICE,
+    ),
+    Promise(
+        said="What was seen when no round accepts any more is not safe.",
+        spec="0009 §2",
+        without=(
+            "p2pnode/services/documents.py",
+            "sum(t <= until for t in times)",
+            "sum(t <= t + until for t in times)",
+        ),
+        tests=(
+            "unit/test_evidence.py::test_what_all_witnesses_saw_after_the_last_round_is_not_safe",
+        ),
         silent=SERVICE,
     ),
     Promise(
@@ -1064,6 +1080,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         vectors=("0011 a fork takes no owe away, and is a double spending",),
     ),
     *promises_seen.PROMISES,
+    *promises_bound.PROMISES,
     *promises_settled.PROMISES,
     *promises_spent.PROMISES,
 )

@@ -369,8 +369,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
         spec="0009 §2",
         without=(
             "p2pnode/services/documents.py",
-            "if seen >= faults + 1:",
-            "if seen > faults + 1:",
+            "if in_time >= faults + 1:",
+            "if in_time > faults + 1:",
         ),
         tests=("unit/test_evidence.py::test_a_receipt_in_words",),
         silent="a receipt is what a node tells its owner; no close reads one",

@@ -60,6 +60,8 @@ def settled() -> list[Case]:
         _bound_once(),
         _waiting_purchase(),
         _made_up_window(),
+        _backwards(),
+        _row_of_a_join(),
     ]
 
 
@@ -243,6 +245,34 @@ def _strangers_refund() -> Case:
     sale = world.outcome("shop", "dave", 10_000, card=world.card("dave"))
     world.reverse("bar", sale, 4_000)
     return settle_case("a refund by another merchant", world)
+
+
+def _backwards() -> Case:
+    """Two good cuts, of which nobody moved in both, the second first."""
+    world = World(balloons=1, witnesses=1, rounds=2)
+    world.join("dave")
+    world.finish_round(1)
+    one = _declared(world, 1)
+    world.join("bob")
+    world.finish_round(2)
+    two = _declared(world, 2, [one])
+    return _case("rounds descending", world, [two, one], Reason.WRONG_CUT)
+
+
+def _row_of_a_join() -> Case:
+    """A row stands for a scan's claim only."""
+    world = World(balloons=1, witnesses=1, rounds=1)
+    join = world.join("dave")
+    scan = world.scan("dave", 0)
+    world.finish_round(1)
+    one = _declared(world, 1)
+    (row,) = settle(world.terms, [one], world.evidence().lookup).rows
+    assert row.id == scan.id
+    world.drop_claim(join)
+    rows = (replace(row, id=join.id, seq=0, own_grade=0, slot=None), row)
+    given = _case("a row that stands for a join", world, [one], Reason.INCOMPLETE)
+    given["in"]["rounds"] = [declared_json(replace(one, rows=rows), rows=True)]
+    return given
 
 
 # 0009

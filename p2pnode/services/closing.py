@@ -217,7 +217,7 @@ class Books:
         scope = witness_scope(view.campaign)
         feeds = {w.key: evidence.feed(scope, w.key) for w in terms.witnesses}
         genesis = evidence.feed(view.campaign, key.author)[0]
-        seen_by = receipts(terms, feeds, evidence.lookup).get(genesis.id, 0)
+        seen_by = len(receipts(terms, feeds, evidence.lookup).get(genesis.id, ()))
         if seen_by < terms.quorum:
             raise Failure(
                 "successor-not-seen",

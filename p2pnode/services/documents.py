@@ -7,14 +7,14 @@ know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from p2pnode.services import proofs
-from protocols.claims import Erase, Kind
+from protocols.claims import Enter, Erase, Kind
 from protocols.evidence import receipts
 from protocols.join import Continue, Join
-from protocols.keys import AuthorKey, witness_scope
+from protocols.keys import AuthorKey, RecordId, witness_scope
 from protocols.proof import ProofKind, Proven
 from protocols.proving import Charge
 from protocols.settlement.voucher import voucher_text
@@ -284,14 +284,9 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
     scope = witness_scope(view.campaign)
     feeds = {w.key: view.evidence.feed(scope, w.key) for w in view.terms.witnesses}
     seen = receipts(view.terms, feeds, view.evidence.lookup)
-    f = view.terms.faults
-    surest = {
-        key: min(
-            (seen.get(join.id, 0) for join in _joins_above(view, key)),
-            default=len(view.terms.witnesses),
-        )
-        for key in mine
-    }
+    until = view.terms.rounds[-1].accept_until
+    in_time = {one: sum(t <= until for t in times) for one, times in seen.items()}
+    surest = {key: _surest(view, key, in_time) for key in mine}
     return {
         "format": "p2pnode.evidence/1",
         "campaign": campaign_text(view.campaign),
@@ -304,8 +299,13 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
                 if record.kind <= max(Kind)
                 else str(record.kind),
                 "time": record.header.time_ms,
-                "seen_by": seen.get(record.id, 0),
-                "receipt": _receipt(seen.get(record.id, 0), surest[key], f),
+                "seen_by": len(seen.get(record.id, ())),
+                "receipt": _receipt(
+                    in_time.get(record.id, 0),
+                    len(seen.get(record.id, ())) - in_time.get(record.id, 0),
+                    surest[key],
+                    view.terms.faults,
+                ),
                 "erased": _erased(record, erasures),
             }
             for key in mine
@@ -322,29 +322,42 @@ def _erased(record: Record, erasures: Erasures) -> str:
     return "note" if parts.note else "no"
 
 
-def _joins_above(view: View, author: AuthorKey) -> list[Record]:
-    """The genesis records from `author` up to a key that the terms name."""
-    joins: list[Record] = []
-    while not view.terms.names(author) and len(joins) <= view.terms.depth:
+def _surest(view: View, author: AuthorKey, in_time: Mapping[RecordId, int]) -> int:
+    """How many witnesses saw every genesis from `author` up to the sponsor's, in time.
+
+    What is not here is seen by nobody. The sponsor's own need not count.
+    """
+    surest = len(view.terms.witnesses)
+    for _ in range(view.terms.depth + 2):
+        if author in view.terms.sponsor:
+            return surest
         feed = view.evidence.feed(view.campaign, author)
         if not feed or feed[0].claim_bytes is None:
-            break
+            return 0
+        surest = min(surest, in_time.get(feed[0].id, 0))
         claim = feed[0].claim()
+        if isinstance(claim, Enter) and view.terms.names(author):
+            return surest
         join = claim.join if isinstance(claim, Continue) else claim
         if not isinstance(join, Join):
-            break
-        joins.append(feed[0])
+            return 0
         author = join.invite.inviter
-    return joins
+    return 0
 
 
-def _receipt(seen: int, surest: int, faults: int) -> str:
-    """none, seen, can-count (f+1) or safe (2f+1, as is every join above)."""
-    if min(seen, surest) >= 2 * faults + 1:
+def _receipt(in_time: int, late: int, surest: int, faults: int) -> str:
+    """none, seen, can-count (f+1) or safe (2f+1, as is every join above).
+
+    Late: 2f+1 first saw it when no round accepts any more, so f+1 never will
+    have seen it before.
+    """
+    if late > 2 * faults:
+        return "late"
+    if min(in_time, surest) >= 2 * faults + 1:
         return "safe"
-    if seen >= faults + 1:
+    if in_time >= faults + 1:
         return "can-count"
-    return "seen" if seen else "none"
+    return "seen" if in_time + late else "none"
 
 
 def erased(view: View, target: Record, erase: Record) -> Document:

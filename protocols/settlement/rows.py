@@ -116,7 +116,7 @@ class _SerialLists:
 
     def __init__(self, ours: Iterable[Counted]) -> None:
         self._parts: dict[bytes, dict[int, bytes]] = {}
-        self._known: dict[bytes, tuple[bytes, ...]] = {}
+        self._known: dict[tuple[bytes, int], tuple[bytes, ...]] = {}
         for item in ours:
             if item.record.kind != Kind.PART:
                 continue
@@ -132,30 +132,33 @@ class _SerialLists:
         public = entry.public
         if not isinstance(public, Serials | Taps):
             return ()
-        found = self._of_parts(public.root) if keys is None else keys
+        found = self._of_parts(public.root, public.count) if keys is None else keys
         if len(found) != public.count:
             return ()
         if keys is not None and serial_root(keys) != public.root:
             return ()
         return found
 
-    def _of_parts(self, top: bytes) -> tuple[bytes, ...]:
-        if top not in self._known:
-            keys = _from_parts(self._parts.get(top, {}))
-            self._known[top] = keys if serial_root(keys) == top else ()
-        return self._known[top]
+    def _of_parts(self, top: bytes, count: int) -> tuple[bytes, ...]:
+        if (top, count) not in self._known:
+            keys = _from_parts(self._parts.get(top, {}), count)
+            self._known[top, count] = keys if serial_root(keys) == top else ()
+        return self._known[top, count]
 
 
-def _from_parts(chunks: dict[int, bytes]) -> tuple[bytes, ...]:
+def _from_parts(chunks: dict[int, bytes], count: int) -> tuple[bytes, ...]:
+    """The first `count` keys: no part that comes later takes one away."""
     keys: list[bytes] = []
     for index in sorted(chunks):
+        if len(keys) >= count:
+            break
         try:
             value = decode(chunks[index], PART_MAX)
         except ProtocolError:
             return ()
         if isinstance(value, list):
             keys += [key for key in value if isinstance(key, bytes)]
-    return tuple(keys)
+    return tuple(keys[:count])
 
 
 def row_of(

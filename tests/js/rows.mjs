@@ -66,7 +66,7 @@ function findKeys(shown, beside, lists) {
   if (!shown.root) return [];
   const parts = lists.get(hex(shown.root)) ?? new Map();
   try {
-    const keys = beside ?? inParts(parts);
+    const keys = beside ?? inParts(parts, shown.count);
     return keys.length === shown.count && same(serialRoot(keys), shown.root) ? keys : [];
   } catch (error) {
     if (error instanceof Refused) return [];
@@ -74,11 +74,15 @@ function findKeys(shown, beside, lists) {
   }
 }
 
-/** The keys in the parts of one root, by index; what is no bin is passed over. */
-function inParts(parts) {
-  const indexes = [...parts.keys()].sort((a, b) => a - b);
-  const values = indexes.map((index) => decode(parts.get(index), 32_768));
-  return values.filter(Array.isArray).flat().filter((key) => key instanceof Uint8Array);
+/** The first keys in the parts of one root, by index; what is no bin is passed over. */
+function inParts(parts, count) {
+  const keys = [];
+  for (const index of [...parts.keys()].sort((a, b) => a - b)) {
+    if (keys.length >= count) break;
+    const value = decode(parts.get(index), 32_768);
+    if (Array.isArray(value)) keys.push(...value.filter((key) => key instanceof Uint8Array));
+  }
+  return keys.slice(0, count);
 }
 
 /** clamp(largest time_ms in the feed, witness time - late_ms, witness time). */

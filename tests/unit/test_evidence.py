@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from p2pnode.services import closing, documents
+from p2pnode.services.erasures import Erasures
 from p2pnode.services.library import View
 from protocols import testimony as testimonies
 from protocols.claims import Erase, Kind, Seen
@@ -25,6 +26,7 @@ from protocols.settlement.verify import (
     finals_at_hand,
     judge_cut,
 )
+from protocols.terms import Party, Role
 from tests.worlds import MINUTE, OPENS, World, key_of, salt_of
 
 DAVE = key_of("dave").author
@@ -209,22 +211,85 @@ def test_receipts_count_witnesses():
     for count, only in enumerate(([0], [2], [3], [3]), 1):
         world.see(only=only)
         found = receipts(world.terms, feeds_of(world), world.evidence().lookup)
-        assert found[scan.id] == min(count, 3)
+        assert len(found[scan.id]) == min(count, 3)
 
 
 @pytest.mark.parametrize(
-    ("seen_by", "surest", "said"),
+    ("in_time", "late", "surest", "said"),
     [
-        (0, 4, "none"),
-        (1, 4, "seen"),
-        (2, 1, "can-count"),
-        (3, 2, "can-count"),
-        (3, 3, "safe"),
-        (4, 2, "can-count"),
+        (0, 0, 4, "none"),
+        (1, 0, 4, "seen"),
+        (2, 0, 1, "can-count"),
+        (3, 0, 2, "can-count"),
+        (3, 0, 3, "safe"),
+        (4, 0, 2, "can-count"),
+        (3, 1, 4, "safe"),
+        (2, 2, 4, "can-count"),
+        (1, 2, 4, "seen"),
+        (0, 2, 4, "seen"),
+        (1, 3, 4, "late"),
+        (0, 4, 4, "late"),
     ],
 )
-def test_a_receipt_in_words(seen_by, surest, said):
-    assert documents._receipt(seen_by, surest, faults=1) == said
+def test_a_receipt_in_words(in_time, late, surest, said):
+    assert documents._receipt(in_time, late, surest, faults=1) == said
+
+
+def receipts_of(world, name, evidence=None):
+    """What `campaign evidence` says of somebody's records."""
+    shown = documents.evidence(
+        View(
+            campaign=world.scope,
+            terms=world.terms,
+            terms_record=world.records[0],
+            evidence=evidence or world.evidence(),
+        ),
+        [key_of(name).author],
+        Erasures(),
+    )
+    return [one["receipt"] for one in shown["records"]]
+
+
+def test_what_all_witnesses_saw_after_the_last_round_is_not_safe():
+    world = small_world(rounds=2)
+    world.see()
+    world.now = world.terms.rounds[0].accept_until
+    world.scan("dave", 0)
+    world.see()
+    assert receipts_of(world, "dave") == ["safe", "safe"]  # it counts in round 2
+    world.now = world.terms.rounds[1].accept_until
+    world.scan("dave", 0)
+    world.see()
+    assert receipts_of(world, "dave") == ["safe", "safe", "late"]
+
+
+def test_nothing_is_safe_below_an_inviter_who_is_not_here():
+    world = small_world()
+    join = world.join("zoe", "dave")
+    world.see()
+    assert receipts_of(world, "zoe") == ["safe"]
+    dave = {one.id for one in world.evidence().feed(world.scope, DAVE)}
+    others = Evidence(one for one in world.records if one.id not in dave)
+    assert others.lookup(join.id) is not None
+    assert receipts_of(world, "zoe", others) == ["can-count"]
+
+
+def test_nothing_is_safe_below_a_named_inviter_whom_witnesses_did_not_see_enter():
+    bar = Party(
+        keys=(key_of("bar").author,),
+        role=Role.HOST,
+        name="bar",
+        amount_max=0,
+        per_day_max=0,
+        total_max=0,
+    )
+    world = small_world(changes={"named": (bar,)})
+    world.join("zoe", "bar")
+    world.see()
+    assert receipts_of(world, "zoe") == ["can-count"]
+    world.enter(key_of("bar"))
+    world.see()
+    assert receipts_of(world, "zoe") == ["safe"]
 
 
 # 2f+1 finals

@@ -15,7 +15,7 @@ from tests.generate import VECTORS
 from tests.vectors import FORMAT, OPS, run
 
 FOLDER = Path(__file__).parents[2] / "protocols/vectors"
-SIZE_MAX = 3_000_000
+SIZE_MAX = 4_000_000
 
 SPOKEN_ELSEWHERE = {
     Reason.UNKNOWN_KIND: "reserved",

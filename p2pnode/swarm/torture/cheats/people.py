@@ -103,7 +103,7 @@ class StealsSerials(Crook):
             terms, scope = view.terms, witness_scope(view.campaign)
             feeds = {w.key: view.evidence.feed(scope, w.key) for w in terms.witnesses}
             found = receipts(terms, feeds, view.evidence.lookup)
-            return found.get(record.id, 0) >= terms.quorum
+            return len(found.get(record.id, ())) >= terms.quorum
 
         return await self.town.until(seen, PREPARED_S)
 
