@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli import client, frame, output
+from cli import client, frame, output, vouching
 from cli.i18n import _
 
 
@@ -31,4 +31,4 @@ def command(
     if as_json:
         output.as_json(answer)
     else:
-        output.say(_("Signed: {record}").format(record=answer["record"]))
+        vouching.show_word(answer)

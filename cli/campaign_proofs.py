@@ -15,8 +15,8 @@ from cli.words import word
 from p2pnode.failures import BAD_REQUEST, NOT_FOUND, UNVERIFIED, Failure
 
 CAMPAIGN = click.argument("campaign", metavar=_("[CAMPAIGN]"), default="-")
-ID_DIGITS = 64
-"""Of a record's id in hex."""
+NUMBER_DIGITS = 7
+"""Digits of the number of a record; more are the beginning of an id."""
 
 BUNDLE_MAX = 1 << 28
 """Bytes of a bundle that is read: all of it is held while it is verified."""
@@ -55,11 +55,21 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
             accounts.moment(one["time"]),
             f"{one['seen_by']}/{answer['witnesses']}",
             words.get(one["receipt"], one["receipt"]),
+            one["record"][: accounts.ID_SHOWN],
         )
         for one in answer["records"]
     ]
-    header = (_("no."), _("what"), _("when"), _("witnesses"), _("receipt"))
+    header = (_("no."), _("what"), _("when"), _("witnesses"), _("receipt"), _("record"))
     output.say(*output.table(header, rows))
+    if answer.get("invite_used_up"):
+        output.talk(
+            _("Note: {text}").format(
+                text=_(
+                    "others joined by your invite, too, as many as may use it. Only"
+                    " who was seen first takes part."
+                )
+            )
+        )
 
 
 @frame.command(
@@ -72,10 +82,10 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
 @click.option("--claim", is_flag=True, help=_("Of a scan: also which tag it was."))
 def erase(record: str, campaign: str, *, claim: bool, as_json: bool) -> None:
     """Sign the wish; nodes heed it as soon as all can settle without."""
-    if record.isdecimal() and len(record) < ID_DIGITS:
-        record = _own_record(campaign, int(record))
     answer = client.call(
-        "POST", client.campaign(campaign, "erase"), {"record": record, "claim": claim}
+        "POST",
+        client.campaign(campaign, "erase"),
+        {"record": own_record(campaign, record), "claim": claim},
     )
     if as_json:
         output.as_json(answer)
@@ -93,8 +103,19 @@ def erase(record: str, campaign: str, *, claim: bool, as_json: bool) -> None:
         )
 
 
-def _own_record(campaign: str, number: int) -> str:
-    """The id of the record that `campaign evidence` shows under a number."""
+def own_record(campaign: str, named: str) -> str:
+    """The id of the record that `campaign evidence` shows under a number.
+
+    Args:
+        campaign: its id, as much of it as is needed, or `-`.
+        named: the number; anything else is returned as it is, an id or its beginning.
+
+    Raises:
+        Failure: `unknown-record`.
+    """
+    if not named.isdecimal() or len(named) > NUMBER_DIGITS:
+        return named
+    number = int(named)
     answer = client.call("GET", client.campaign(campaign, "evidence"))
     for one in answer["records"]:
         if one["seq"] == number:

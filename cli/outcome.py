@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli import client, frame, output
+from cli import campaign_proofs, client, frame, output, vouching
 from cli.i18n import _
 
 command = frame.group(
@@ -47,30 +47,36 @@ def add(
     if person:
         body["author"] = person
     answer = client.call("POST", client.campaign(campaign, "outcome"), body)
-    _say(answer, as_json=as_json)
+    if as_json:
+        output.as_json(answer)
+        return
+    vouching.show_word(answer)
+    output.say(
+        _("To take it back: p2pnode outcome reverse {seq} --amount {amount}").format(
+            **answer
+        )
+    )
 
 
 @frame.command(
     "reverse",
     _("Take an outcome back, wholly or in part, after a refund."),
-    example="p2pnode outcome reverse RECORD --amount 12800",
+    example="p2pnode outcome reverse 3 --amount 12800",
     within=command,
 )
-@click.argument("record", metavar=_("RECORD"))
+@click.argument("record", metavar=_("NUMBER|RECORD"))
 @click.option("--campaign", default="-", help=_("Where this node follows several."))
 @click.option(
     "--amount", type=click.IntRange(1), required=True, help=_("In minor units.")
 )
 def reverse(record: str, campaign: str, amount: int, *, as_json: bool) -> None:
     """Sign a reversal."""
-    body = {"record": record, "amount": amount}
-    _say(
-        client.call("POST", client.campaign(campaign, "reverse"), body), as_json=as_json
+    answer = client.call(
+        "POST",
+        client.campaign(campaign, "reverse"),
+        {"record": campaign_proofs.own_record(campaign, record), "amount": amount},
     )
-
-
-def _say(answer: client.Document, *, as_json: bool) -> None:
     if as_json:
         output.as_json(answer)
     else:
-        output.say(_("Signed: {record}").format(record=answer["record"]))
+        vouching.show_reversal(answer)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from p2pnode.services import proofs
+from p2pnode.services import foresight, proofs
 from protocols.claims import Erase, Kind
 from protocols.evidence import receipts
 from protocols.join import Continue, Join
@@ -296,6 +296,7 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
         "format": "p2pnode.evidence/1",
         "campaign": campaign_text(view.campaign),
         "witnesses": len(view.terms.witnesses),
+        "invite_used_up": _used_up(view, mine),
         "records": [
             {
                 "record": record.id.hex(),
@@ -312,6 +313,12 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
             for record in view.evidence.feed(view.campaign, key)
         ],
     }
+
+
+def _used_up(view: View, mine: Sequence[AuthorKey]) -> bool:
+    """Whether others joined by my invite, as many as may use it."""
+    joins = [join for key in mine if (join := foresight.join_of(view, key))]
+    return any(foresight.invite_used_up(view, one.invite, mine) for one in joins)
 
 
 def _erased(record: Record, erasures: Erasures) -> str:
