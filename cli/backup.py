@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import accounts, client, frame, home, output
+from cli import accounts, client, frame, home, kinds, output
 from cli.i18n import _
 from cli.words import word
 
@@ -91,6 +91,8 @@ def verify(file: str, passphrase_file: str | None, *, as_json: bool) -> None:
     """Rehearse the restore; only the keys need the passphrase."""
     from p2pnode import backup
 
+    kinds.check_file(file, ["backup"])
+
     passphrase = _passphrase(passphrase_file)
     header = backup.verify(Path(file), passphrase)
     if as_json:
@@ -114,6 +116,8 @@ def verify(file: str, passphrase_file: str | None, *, as_json: bool) -> None:
 def restore(file: str, passphrase_file: str | None, *, as_json: bool) -> None:
     """Check the backup, then restore all of it or nothing."""
     from p2pnode import backup, identity
+
+    kinds.check_file(file, ["backup"])
 
     data = home.folder()
     header = backup.restore(Path(file), data, _passphrase(passphrase_file))

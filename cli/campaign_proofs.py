@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cli import accounts, client, frame, output, proof_file
+from cli import accounts, client, frame, kinds, output, params, proof_file
 from cli.explaining import show_explanation
 from cli.i18n import _
 from cli.words import word
@@ -77,7 +77,7 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
     _("Have every node drop what you wrote: a note, or what a scan says."),
     example="p2pnode campaign erase 3 --claim",
 )
-@click.argument("record", metavar=_("NUMBER|RECORD"))
+@click.argument("record", metavar=_("NUMBER|RECORD"), type=params.RECORD)
 @click.option("--campaign", default="-", help=_("Where this node follows several."))
 @click.option("--claim", is_flag=True, help=_("Of a scan: also which tag it was."))
 def erase(record: str, campaign: str, *, claim: bool, as_json: bool) -> None:
@@ -135,7 +135,7 @@ def own_record(campaign: str, named: str) -> str:
     example="p2pnode campaign close",
 )
 @CAMPAIGN
-@click.option("--round", "number", type=click.IntRange(1), help=_("Which round."))
+@click.option("--round", "number", type=params.Whole(1), help=_("Which round."))
 def close(campaign: str, number: int | None, *, as_json: bool) -> None:
     """Close the latest round whose finals are here."""
     answer = client.call(
@@ -203,6 +203,7 @@ def _is_file(what: str) -> bool:
     try:
         path = Path(what)
         if path.is_file():
+            kinds.check_file(what, ["bundle", "proof"])
             return True
         meant = os.sep in what or bool(path.suffix) or path.exists()
     except OSError:
@@ -254,6 +255,14 @@ def open_bundle(path: Path) -> Any:
             _("Check that it is the right file."),
             UNVERIFIED,
         )
+    if kinds.of_file(path) != "bundle":
+        raise Failure(
+            "bad-bundle",
+            _("{file} is no bundle of a campaign.").format(file=path),
+            _("A file that p2pnode campaign bundle wrote."),
+            _("Look for the right file, or ask for it again."),
+            UNVERIFIED,
+        )
     with path.open("rb") as file:
         _network, campaign, records = read_bundle(iter(lambda: file.read(1 << 16), b""))
     for record, terms in find_terms(records):
@@ -279,7 +288,7 @@ def open_bundle(path: Path) -> Any:
     example="p2pnode campaign explain --person me",
 )
 @click.argument("what", metavar=_("[CAMPAIGN|FILE]"), default="-")
-@click.option("--person", default="", help=_("A key, or: me."))
+@click.option("--person", type=params.KEY, default="", help=_("A key, or: me."))
 def explain(what: str, person: str, *, as_json: bool) -> None:
     """Ask the node, or read a bundle."""
     if _is_file(what):

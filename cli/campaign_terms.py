@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli import accounts, client, frame, home, output
+from cli import accounts, client, frame, home, kinds, output
 from cli.i18n import _
 from p2pnode.failures import BAD_REQUEST, Failure
 
@@ -248,6 +248,7 @@ def _compile(file: str, nonce: bytes) -> Terms:
     from p2pnode import identity, tag_file, toml_table
     from p2pnode.terms_file import compile_terms
 
+    kinds.check_file(file, ["terms-file"])
     me = identity.load_unsealed(home.folder())
     mine = identity.public_authors(home.folder(), me)
     folder = Path(file).parent

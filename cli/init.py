@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli import frame, home, output
+from cli import frame, home, output, params
 from cli.i18n import _
 
 
@@ -34,7 +34,7 @@ from cli.i18n import _
 )
 @click.option(
     "--spare-keys",
-    type=click.IntRange(0, 3),
+    type=params.Whole(0, 3),
     default=1,
     show_default=True,
     help=_("Further author keys of a merchant or device; after a loss one takes over."),

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from cli import client, frame, output
+from cli import client, frame, output, params
 from cli.i18n import _
 from cli.words import word
 
@@ -20,7 +20,7 @@ LOOKS = 12
 LOOK_S = 0.25
 """How often and how far apart a new peer is looked at."""
 
-PEER = click.argument("peer", metavar=_("PEER"))
+PEER = click.argument("peer", metavar=_("PEER"), type=params.PEER)
 
 
 @frame.command(
@@ -29,7 +29,7 @@ PEER = click.argument("peer", metavar=_("PEER"))
     example="p2pnode peer add /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW...",
     within=command,
 )
-@click.argument("address", metavar=_("ADDRESS"))
+@click.argument("address", metavar=_("ADDRESS"), type=params.ADDRESS)
 def add(address: str, *, as_json: bool) -> None:
     """Add one address, as the other node prints it when it starts."""
     answer = client.call("POST", "/peers", {"address": address})

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import accounts, campaign_proofs, client, frame, output, reward_till
+from cli import (
+    accounts,
+    campaign_proofs,
+    client,
+    frame,
+    kinds,
+    output,
+    reward_till,
+)
 from cli.i18n import _
 from p2pnode.failures import UNVERIFIED, Failure
 
@@ -100,7 +108,7 @@ def check(voucher: str, bundle: str, campaign: str, *, as_json: bool) -> None:
     from cli.codes import read_argument
     from protocols.text import LINK_PREFIX, Letter, author_text, campaign_text
 
-    text = read_argument(client.told(voucher))[0]
+    text = read_argument(client.told(voucher), "VRD")[0]
     letter = text[len(LINK_PREFIX) :][:1].upper()
     if letter == Letter.DOUBLE:
         reward_till.say_double(text, as_json=as_json)
@@ -108,6 +116,7 @@ def check(voucher: str, bundle: str, campaign: str, *, as_json: bool) -> None:
     found, claim_ = _read(text, letter)
     answers = []
     if bundle:
+        kinds.check_file(bundle, ["bundle"])
         answers.append(campaign_proofs.verify_file(Path(bundle)))
     if campaign:
         answers.append(client.call("GET", client.campaign(campaign, "verify")))
