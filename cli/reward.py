@@ -49,12 +49,16 @@ def list_(*, as_json: bool) -> None:
             one["title"],
             one["round"],
             accounts.money(one["amount"], one["unit"]),
-            accounts.moment(one["redeem_until"]),
+            accounts.money(one.get("left", one["amount"]), one["unit"]),
+            _until(one),
             accounts.short(one["issuer"]),
         )
         for one in answer["lines"]
     ]
-    header = (_("campaign"), _("round"), _("amount"), _("good until"), _("owed by"))
+    header = (
+        *(_("campaign"), _("round"), _("amount")),
+        *(_("left"), _("good until"), _("owed by")),
+    )
     if rows:
         output.say(*output.table(header, rows))
     else:
@@ -92,6 +96,24 @@ def claim(campaign: str, out: str, *, as_json: bool) -> None:
         )
     )
     output.say(_("Wrote {file}.").format(file=out) if out else answer["voucher"])
+    _say_what_is_left(answer)
+
+
+def _until(line: client.Document) -> str:
+    """Until when a line is good, or that it is no longer."""
+    time = accounts.moment(line["redeem_until"])
+    return _("{time}: EXPIRED").format(time=time) if line.get("expired") else time
+
+
+def _say_what_is_left(line: client.Document) -> None:
+    """That a voucher is spent in part, or expired: nodes before this told neither."""
+    left = line["left"] if "left" in line else line["amount"]
+    if left < line["amount"]:
+        shown = accounts.money(left, line["unit"])
+        output.talk(_("Spent in part: {left} of it is left.").format(left=shown))
+    if line.get("expired"):
+        time = accounts.moment(line["redeem_until"])
+        output.talk(_("It EXPIRED: it was good until {time}.").format(time=time))
 
 
 @frame.command(

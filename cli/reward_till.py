@@ -142,8 +142,9 @@ def owe(slip: str, *, auto: bool | None, as_json: bool) -> None:
     elif answer["signed"]:
         for one in answer["signed"]:
             output.say(
-                _("Signed: you owe {creditor} {amount} (minor units).").format(
-                    creditor=accounts.short(one["creditor"]), amount=one["amount"]
+                _("Signed: you owe {creditor} {amount}.").format(
+                    creditor=accounts.short(one["creditor"]),
+                    amount=accounts.money(one["amount"], one["unit"]),
                 )
             )
     else:
@@ -170,8 +171,16 @@ def paid(debtor: str, amount: int, campaign: str, *, as_json: bool) -> None:
     if as_json:
         output.as_json(answer)
         return
-    for record in answer["records"]:
-        output.say(_("Signed: {record}").format(record=record))
+    output.say(
+        _(
+            "{title}: signed that {debtor} paid you {amount}; {open} is still open."
+        ).format(
+            title=answer["title"],
+            debtor=accounts.short(answer["debtor"]),
+            amount=accounts.money(answer["amount"], answer["unit"]),
+            open=accounts.money(answer["open"], answer["unit"]),
+        )
+    )
 
 
 @frame.command(
@@ -288,13 +297,14 @@ def say_double(text: str, *, as_json: bool = False) -> None:
     output.say(
         _("It is proven: {payee} spent a part of a voucher twice.").format(payee=payee)
     )
+    unit = proof.voucher.close.claim().unit
     for one in (first, second):
         output.say(
             "  "
-            + _("{amount} at {acceptor}, after {before} (minor units)").format(
-                amount=one.claim.amount,
+            + _("{amount} at {acceptor}, after {before}").format(
+                amount=accounts.money(one.claim.amount, unit),
                 acceptor=accounts.short(author_text(one.claim.acceptor)),
-                before=one.claim.total_before,
+                before=accounts.money(one.claim.total_before, unit),
             )
         )
 

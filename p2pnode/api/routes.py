@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from p2pnode.node import Node
+    from p2pnode.services.closing import Line
     from p2pnode.services.library import View
 
 PEER_ID = re.compile("[1-9A-HJ-NP-Za-km-z]{46,64}")
@@ -373,7 +374,7 @@ class Doors:
     async def claim(self, request: Request) -> Response:
         """My latest line of a campaign, as a voucher."""
         found = await self._node.books.claim(await self._view(request))
-        return JSONResponse({"format": "p2pnode.claim/1", **documents.line(found)})
+        return JSONResponse({"format": "p2pnode.claim/1", **self._line(found)})
 
     async def erase(self, request: Request) -> Response:
         """Ask everybody to drop a note of mine, or what a scan of mine says."""
@@ -439,12 +440,14 @@ class Doors:
 
     async def rewards(self, _request: Request) -> Response:
         """All my lines."""
-        lines = [documents.line(one) for one in await self._node.books.lines()]
+        lines = [self._line(one) for one in await self._node.books.lines()]
         return JSONResponse({"format": "p2pnode.rewards/1", "lines": lines})
 
     async def redeem(self, request: Request) -> Response:
         """Spend a part of a line of mine: the slip is to be handed over."""
         view, body = await self._view(request), await json_body(request)
+        if body.get("again") is not True:
+            await self._node.books.check_alive(view, self._node.clock.now_ms())
         found = await self._node.till.redeem(
             view,
             _number(body, "amount", 0),
@@ -468,17 +471,7 @@ class Doors:
             signed = [record] if new else []
         else:
             signed = await till.recognise_all()
-        owes = [
-            {
-                "owe": one.id.hex(),
-                "redeem": one.claim().redeem.hex(),
-                "creditor": author_text(one.claim().acceptor),
-                "amount": one.claim().amount,
-                "campaign": campaign_text(one.scope),
-            }
-            for one in signed
-        ]
-        return JSONResponse({"format": "p2pnode.owed/1", "signed": owes})
+        return JSONResponse(await till_documents.owed(self._node.library, signed))
 
     async def auto(self, request: Request) -> Response:
         """Recognise redeems as they arrive from now on, or no longer."""
@@ -488,15 +481,12 @@ class Doors:
 
     async def paid(self, request: Request) -> Response:
         """Sign, as the creditor, that a debtor paid."""
-        body = await json_body(request)
-        signed = await self._node.till.paid(
-            read_author(_text(body, "debtor")),
-            _number(body, "amount", 0),
-            str(body.get("campaign", "")),
+        body, till = await json_body(request), self._node.till
+        debtor = read_author(_text(body, "debtor"))
+        signed = await till.paid(
+            debtor, _number(body, "amount", 0), str(body.get("campaign", ""))
         )
-        return JSONResponse(
-            {"format": "p2pnode.paid/1", "records": [one.id.hex() for one in signed]}
-        )
+        return JSONResponse(await till_documents.paid(till, debtor, signed))
 
     async def ledger(self, _request: Request) -> Response:
         """What is accepted, owed and paid."""
@@ -526,6 +516,11 @@ class Doors:
             view,
             lambda still: JSONResponse(documents.verification(still, verified, found)),
         )
+
+    def _line(self, found: Line) -> documents.Document:
+        """A line of mine, and what of it can still be spent."""
+        mine = self._node.library.my_keys(found.view)
+        return documents.line(found, mine, self._node.clock.now_ms())
 
     def _me(self, view: View) -> AuthorKey | None:
         """The key I act with, or acted with before it was given up."""

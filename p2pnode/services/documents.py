@@ -383,8 +383,8 @@ def scanned(result: Scanned) -> Document:
     }
 
 
-def line(found: Line) -> Document:
-    """One line of mine, with its voucher."""
+def line(found: Line, mine: Sequence[AuthorKey], now_ms: int) -> Document:
+    """One line of mine, with its voucher, and what of it can still be spent."""
     return {
         "campaign": campaign_text(found.view.campaign),
         "title": found.view.terms.title,
@@ -392,8 +392,10 @@ def line(found: Line) -> Document:
         "close": found.close.id.hex(),
         "payee": author_text(found.voucher.line.payee),
         "amount": found.amount,
+        "left": max(0, found.amount - found.spent(mine)),
         "unit": found.view.terms.unit,
-        "redeem_until": found.view.terms.redeem_until,
+        "redeem_until": found.redeem_until,
+        "expired": found.redeem_until < now_ms,
         "issuer": author_text(found.close.author),
         "verdict": found.verdict.value,
         "voucher": voucher_text(found.voucher),
