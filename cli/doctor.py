@@ -190,7 +190,7 @@ def _daemon(data: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding(check="node", level="ok", text=_("The node is running."))
-        for one in losses.remarks(facts):
+        for one in losses.remarks(facts, data):
             yield Finding(check="losses", level=one.level, text=one.text, cure=one.cure)
         if facts.get("campaigns") and not facts.get("neighbours"):
             yield Finding(
