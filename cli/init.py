@@ -6,6 +6,7 @@ import click
 
 from cli import frame, home, output, params
 from cli.i18n import _
+from cli.words import word
 
 
 @frame.command(
@@ -74,7 +75,7 @@ def command(
         }
         output.document("init", facts)
         return
-    output.say(_("Created a {role} in {folder}.").format(role=role, folder=data))
+    output.say(_("Created a {role} in {folder}.").format(role=word(role), folder=data))
     if author:
         output.say(_("Its author key, for terms: {author}").format(author=author))
     for spare in keys[1:]:

@@ -39,9 +39,25 @@ def add(address: str, *, as_json: bool) -> None:
         text = _("Connected to {peer}.").format(peer=peer)
     else:
         text = _("Noted, but {peer} does not answer yet: {why}").format(
-            peer=peer, why=entry.get("error") or _("still trying")
+            peer=peer, why=_why(entry.get("error") or "")
         )
     _print({**answer, "connected": bool(entry.get("connected"))}, text, as_json=as_json)
+
+
+def _why(error: str) -> str:
+    """Why a peer does not answer: in words, where the node's log has its own."""
+    said = {
+        "cannot read the address": _("the address is mistyped: copy it again"),
+        "cannot dial": _("the address has another form: /ip4/.../tcp/.../p2p/..."),
+        "that is this node": _("that is this node itself"),
+        "is blocked": _("it is blocked: p2pnode peer unblock"),
+        "no answer within": _("no answer from there"),
+        "another identity": _("another node answered there"),
+        "nothing listens": _("nothing listens there"),
+        "shares nothing": _("it follows none of this node's campaigns"),
+    }
+    known = [words for part, words in said.items() if part in error]
+    return known[0] if known else error or _("still trying")
 
 
 def _when_connected(peer: str) -> client.Document:

@@ -141,7 +141,9 @@ def print_(file: str, out: str, *, as_json: bool) -> None:
             "Drew {count} pictures in {folder}.",
             len(written),
         ).format(count=len(written), folder=folder),
-        _("Whoever sees a one-time code can use it: cover it until it hangs."),
+        _("Whoever sees a one-time code can use it: cover it until it hangs.")
+        if any(tag.secrets for tag in tags.tags)
+        else _("A photo of a printed code is as good as the code itself."),
     )
 
 
@@ -238,10 +240,20 @@ def draw(text: str, out: str, caption: str, *, as_json: bool) -> None:
 
 
 def _issuer() -> SigningKey:
-    """The public author key of this node, which the tags will name."""
+    """The author key of this node that terms name now: tags will name it, too."""
     from p2pnode import identity
 
-    key = identity.load_unsealed(home.folder()).author_key
+    data = home.folder()
+    mine = identity.load_unsealed(data)
+    at_work = identity.public_authors(data, mine)[:1]
+    if mine.author_key is not None and not at_work:
+        raise Failure(
+            "no-key-left",
+            _("All author keys of this node were given up."),
+            _("A key that was not given up after a loss."),
+            _("For later campaigns make a new one: p2pnode key add"),
+        )
+    key = next((one for one in mine.author_keys if one.author in at_work), None)
     if key is None:
         raise Failure(
             "no-author-key",

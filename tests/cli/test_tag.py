@@ -14,7 +14,9 @@ from PIL import Image
 from cli import codes, i18n, main
 from p2pnode import identity, pictures, tag_file
 from p2pnode.failures import Failure
+from p2pnode.high_water import NO_KEY, Mark
 from p2pnode.identity import Identity
+from p2pnode.store.mark_file import NAME, MarkFile
 from protocols.keys import AuthorKey
 from protocols.tags.code import SerialCode, read_code
 from protocols.text import author_text
@@ -148,6 +150,31 @@ def test_what_no_tag_can_say(
     assert failed["reason"] == reason
     assert failed["message"].startswith(f"{args[0]}: ")
     assert not list(tmp_path.glob("*.tags"))
+
+
+def test_tags_name_the_key_at_work_after_a_loss(
+    run: Run, shop: Identity, tmp_path: Path
+) -> None:
+    mark = MarkFile(tmp_path / "home" / NAME)
+    for used, key in enumerate(shop.author_keys[1:], 2):
+        mark.write(Mark(store="x", used=used), sync=True)
+        run(*NEW, "--file", f"{used}.tags")
+        assert tag_file.read(tmp_path / f"{used}.tags").issuer == key.author
+    mark.write(Mark(store="x", used=NO_KEY), sync=True)
+    mark.close()
+    failed, _ = run(*NEW, "--json", code=1)
+    assert failed["reason"] == "no-key-left"
+
+
+@pytest.mark.parametrize(
+    ("carrier", "says"), [("serial", "cover it"), ("printed", "photo of a printed")]
+)
+def test_what_to_mind_is_said_of_the_carrier_that_was_printed(
+    run: Run, carrier: str, says: str
+) -> None:
+    run(*NEW, "--carrier", carrier)
+    said, _ = run("print", "balloons.tags", "--out", "pictures")
+    assert says in said
 
 
 def test_group_names_are_not_paths(run: Run, tmp_path: Path) -> None:
