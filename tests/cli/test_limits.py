@@ -40,14 +40,14 @@ def test_every_limit_of_the_terms_is_said_in_words() -> None:
     assert limits.sentences(full) == [
         "One person is paid for at most 3 acts a day.",
         (
-            "Scans of one person at two places count only if at least 30 min lies between"
-            " them."
+            "Scans of one person at two places count only if at least 30 min lies"
+            " between them."
         ),
         "Stage find counts once a day for each person.",
         "Of one changing code of stage find the first 5 count.",
         (
-            "Bakery may record at most 200.00 CNY at once, 5,000.00 CNY a day, 20,000.00"
-            " CNY in all."
+            "Bakery may record at most 200.00 CNY at once, 5,000.00 CNY a day,"
+            " 20,000.00 CNY in all."
         ),
     ]
     assert [one["name"] for one in limits.document(full)["shops"]] == ["Bakery"]
