@@ -12,6 +12,9 @@ from cli.words import word
 
 Document = Mapping[str, Any]
 
+ID_SHOWN = 12
+"""Digits of a record's id that tables show, and that name it here."""
+
 FAR_MS = 253_370_764_800_000
 """9999-01-01: calendars end soon after, integers in terms do not."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli import client, frame, output
+from cli import client, frame, output, params, vouching
 from cli.i18n import _
 
 
@@ -13,10 +13,10 @@ from cli.i18n import _
     _("Confirm what somebody did."),
     example="p2pnode attest RECORD --card P2PNODE:C/...",
 )
-@click.argument("record", metavar=_("RECORD"))
+@click.argument("record", metavar=_("RECORD"), type=params.RECORD)
 @click.option("--campaign", default="-", help=_("Where this node follows several."))
 @click.option("--card", default="", help=_("The customer's card code or picture."))
-@click.option("--amount", type=click.IntRange(0), default=0, help=_("In minor units."))
+@click.option("--amount", type=params.Amount(), default=0, help=_("In minor units."))
 @click.option("--stage", default="", help=_("If the attest is itself a stage's act."))
 def command(
     record: str, campaign: str, card: str, amount: int, stage: str, *, as_json: bool
@@ -26,9 +26,9 @@ def command(
 
     body = {"record": record, "amount": amount, "stage": stage}
     if card:
-        body["card"] = read_argument(card)[0]
+        body["card"] = read_argument(client.told(card), "C")[0]
     answer = client.call("POST", client.campaign(campaign, "attest"), body)
     if as_json:
         output.as_json(answer)
     else:
-        output.say(_("Signed: {record}").format(record=answer["record"]))
+        vouching.show_word(answer)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cli import accounts, client, frame, home, output
+from cli import accounts, client, frame, home, kinds, output
 from cli.i18n import _
 from cli.words import word
+from p2pnode.failures import Failure
 
 if TYPE_CHECKING:
     from p2pnode.backup import Header
@@ -46,7 +48,7 @@ def create(
     file: str, passphrase_file: str | None, keys_in_clear: bool, *, as_json: bool
 ) -> None:
     """Seal the keys here; let the node, if it runs, copy its store."""
-    from p2pnode import backup
+    from p2pnode import backup, backup_notes
 
     data = home.folder()
     header = backup.create(
@@ -56,6 +58,7 @@ def create(
         passphrase=_passphrase(passphrase_file),
         in_clear=keys_in_clear,
     )
+    backup_notes.made(data, header)
     if as_json:
         output.document("backup", _facts(header))
         return
@@ -89,10 +92,14 @@ def _copy(data: Path, path: Path) -> None:
 @PASSPHRASE
 def verify(file: str, passphrase_file: str | None, *, as_json: bool) -> None:
     """Rehearse the restore; only the keys need the passphrase."""
-    from p2pnode import backup
+    from p2pnode import backup, backup_notes
+
+    kinds.check_file(file, ["backup"])
 
     passphrase = _passphrase(passphrase_file)
     header = backup.verify(Path(file), passphrase)
+    with contextlib.suppress(Failure):  # no folder: it is checked all the same
+        backup_notes.verified(home.folder(), header)
     if as_json:
         opened = passphrase is not None or not header.sealed
         output.document("backup", {**_facts(header), "keys_opened": opened})
@@ -114,6 +121,8 @@ def verify(file: str, passphrase_file: str | None, *, as_json: bool) -> None:
 def restore(file: str, passphrase_file: str | None, *, as_json: bool) -> None:
     """Check the backup, then restore all of it or nothing."""
     from p2pnode import backup, identity
+
+    kinds.check_file(file, ["backup"])
 
     data = home.folder()
     header = backup.restore(Path(file), data, _passphrase(passphrase_file))

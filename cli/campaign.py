@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from cli import accounts, campaign_proofs, campaign_terms, client, frame, output
+from cli import (
+    accounts,
+    campaign_proofs,
+    campaign_terms,
+    client,
+    frame,
+    output,
+    params,
+)
 from cli.campaign_proofs import CAMPAIGN
 from cli.i18n import _
 from cli.words import word
@@ -157,7 +165,7 @@ def join(link: str, *, as_json: bool) -> None:
     """Sign the join; it reaches the others when a neighbour is there."""
     from cli.codes import read_argument
 
-    text = read_argument(client.told(link))[0]
+    text = read_argument(client.told(link), "I")[0]
     answer = client.call("POST", "/campaigns/join", {"link": text})
     if as_json:
         output.as_json(answer)
@@ -193,7 +201,7 @@ def continue_(campaign: str, *, as_json: bool) -> None:
     _("Follow a campaign without joining: as a witness, a shop, or a sceptic."),
     example="p2pnode campaign follow p2pc1...",
 )
-@click.argument("campaign")
+@click.argument("campaign", type=params.Code("p2pc1", "I"))
 def follow(campaign: str, *, as_json: bool) -> None:
     """Follow by id or by any link."""
     answer = client.call("POST", "/campaigns/follow", {"campaign": campaign})
@@ -211,7 +219,7 @@ def follow(campaign: str, *, as_json: bool) -> None:
 @CAMPAIGN
 @click.option(
     "--uses",
-    type=click.IntRange(0, 1_000_000),
+    type=params.Whole(0, 1_000_000),
     default=1,
     show_default=True,
     help=_("How many people may use it; 0: anybody, who must then do some work."),

@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from cli import accounts, client, frame, output, proof_file
+from cli import accounts, client, frame, kinds, output, params, proof_file
 from cli.explaining import show_explanation
 from cli.i18n import _
 from cli.words import word
 from p2pnode.failures import BAD_REQUEST, NOT_FOUND, UNVERIFIED, Failure
 
 CAMPAIGN = click.argument("campaign", metavar=_("[CAMPAIGN]"), default="-")
-ID_DIGITS = 64
-"""Of a record's id in hex."""
+NUMBER_DIGITS = 7
+"""Digits of the number of a record; more are the beginning of an id."""
 
 BUNDLE_MAX = 1 << 28
 """Bytes of a bundle that is read: all of it is held while it is verified."""
@@ -56,11 +56,21 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
             accounts.moment(one["time"]),
             f"{one['seen_by']}/{answer['witnesses']}",
             words.get(one["receipt"], one["receipt"]),
+            one["record"][: accounts.ID_SHOWN],
         )
         for one in answer["records"]
     ]
-    header = (_("no."), _("what"), _("when"), _("witnesses"), _("receipt"))
+    header = (_("no."), _("what"), _("when"), _("witnesses"), _("receipt"), _("record"))
     output.say(*output.table(header, rows))
+    if answer.get("invite_used_up"):
+        output.talk(
+            _("Note: {text}").format(
+                text=_(
+                    "others joined by your invite, too, as many as may use it. Only"
+                    " who was seen first takes part."
+                )
+            )
+        )
 
 
 @frame.command(
@@ -68,15 +78,15 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
     _("Have every node drop what you wrote: a note, or what a scan says."),
     example="p2pnode campaign erase 3 --claim",
 )
-@click.argument("record", metavar=_("NUMBER|RECORD"))
+@click.argument("record", metavar=_("NUMBER|RECORD"), type=params.RECORD)
 @click.option("--campaign", default="-", help=_("Where this node follows several."))
 @click.option("--claim", is_flag=True, help=_("Of a scan: also which tag it was."))
 def erase(record: str, campaign: str, *, claim: bool, as_json: bool) -> None:
     """Sign the wish; nodes heed it as soon as all can settle without."""
-    if record.isdecimal() and len(record) < ID_DIGITS:
-        record = _own_record(campaign, int(record))
     answer = client.call(
-        "POST", client.campaign(campaign, "erase"), {"record": record, "claim": claim}
+        "POST",
+        client.campaign(campaign, "erase"),
+        {"record": own_record(campaign, record), "claim": claim},
     )
     if as_json:
         output.as_json(answer)
@@ -94,8 +104,19 @@ def erase(record: str, campaign: str, *, claim: bool, as_json: bool) -> None:
         )
 
 
-def _own_record(campaign: str, number: int) -> str:
-    """The id of the record that `campaign evidence` shows under a number."""
+def own_record(campaign: str, named: str) -> str:
+    """The id of the record that `campaign evidence` shows under a number.
+
+    Args:
+        campaign: its id, as much of it as is needed, or `-`.
+        named: the number; anything else is returned as it is, an id or its beginning.
+
+    Raises:
+        Failure: `unknown-record`.
+    """
+    if not named.isdecimal() or len(named) > NUMBER_DIGITS:
+        return named
+    number = int(named)
     answer = client.call("GET", client.campaign(campaign, "evidence"))
     for one in answer["records"]:
         if one["seq"] == number:
@@ -115,7 +136,7 @@ def _own_record(campaign: str, number: int) -> str:
     example="p2pnode campaign close",
 )
 @CAMPAIGN
-@click.option("--round", "number", type=click.IntRange(1), help=_("Which round."))
+@click.option("--round", "number", type=params.Whole(1), help=_("Which round."))
 def close(campaign: str, number: int | None, *, as_json: bool) -> None:
     """Close the latest round whose finals are here."""
     answer = client.call(
@@ -183,6 +204,7 @@ def _is_file(what: str) -> bool:
     try:
         path = Path(what)
         if path.is_file():
+            kinds.check_file(what, ["bundle", "proof"])
             return True
         meant = os.sep in what or bool(path.suffix) or path.exists()
     except OSError:
@@ -234,6 +256,14 @@ def open_bundle(path: Path) -> Any:
             _("Check that it is the right file."),
             UNVERIFIED,
         )
+    if kinds.of_file(path) != "bundle":
+        raise Failure(
+            "bad-bundle",
+            _("{file} is no bundle of a campaign.").format(file=path),
+            _("A file that p2pnode campaign bundle wrote."),
+            _("Look for the right file, or ask for it again."),
+            UNVERIFIED,
+        )
     with path.open("rb") as file:
         _network, campaign, records = read_bundle(iter(lambda: file.read(1 << 16), b""))
     for record, terms in find_terms(records):
@@ -259,7 +289,7 @@ def open_bundle(path: Path) -> Any:
     example="p2pnode campaign explain --person me",
 )
 @click.argument("what", metavar=_("[CAMPAIGN|FILE]"), default="-")
-@click.option("--person", default="", help=_("A key, or: me."))
+@click.option("--person", type=params.KEY, default="", help=_("A key, or: me."))
 def explain(what: str, person: str, *, as_json: bool) -> None:
     """Ask the node, or read a bundle."""
     if _is_file(what):

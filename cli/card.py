@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cli import client, frame, output
+from cli import client, frame, output, params
 from cli.i18n import _
 
 
@@ -16,7 +16,12 @@ from cli.i18n import _
     example="p2pnode card --picture card.png",
 )
 @click.argument("campaign", metavar=_("[CAMPAIGN]"), default="-")
-@click.option("--merchant", default="", help=_("Only for the shop with this key."))
+@click.option(
+    "--merchant",
+    type=params.KEY,
+    default="",
+    help=_("Only for the shop with this key."),
+)
 @click.option("--picture", default="", help=_("Also draw it as a PNG file."))
 def command(campaign: str, merchant: str, picture: str, *, as_json: bool) -> None:
     """Print the code; it is good once."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from cli import home
+from cli import home, kinds
 from cli.i18n import _
+from p2pnode import typed
 from p2pnode.api import folder
 from p2pnode.failures import BAD_REQUEST, INTERNAL, TOO_SLOW, UNREACHABLE, Failure
 
@@ -87,6 +88,8 @@ def campaign(name: str, verb: str = "", **query: str) -> str:
     Raises:
         Failure: `bad-campaign`, the name is no id and no beginning of one.
     """
+    name = typed.code(name)
+    kinds.check_text(name, ["p2pc1"])
     if name != "-" and not (name.isascii() and name.isalnum() and len(name) <= ID_MAX):
         raise Failure(
             "bad-campaign",

@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cli import kinds
 from cli.i18n import _
-from p2pnode import failures, pictures
+from p2pnode import failures, pictures, typed
 from p2pnode.failures import Failure
 from p2pnode.file_fault import FileFault
 from protocols.text import LINK_MAX, is_link
@@ -30,27 +31,41 @@ def spoken() -> Iterator[None]:
         raise fault.translated(_) from fault
 
 
-def read_argument(argument: str, *, several: bool = False) -> list[str]:
+def read_argument(argument: str, wanted: str, *, several: bool = False) -> list[str]:
     """Return the texts of our codes that an argument stands for.
 
     Args:
         argument: a text `P2PNODE:...`, or the name of a picture, or of a file
             that holds such a text.
+        wanted: the letters of the codes that are taken.
         several: take a picture with more than one code.
 
     Returns:
         At least one text, exactly one unless `several`, from top to bottom.
 
     Raises:
-        Failure: `no-file`, `picture-too-large`, `bad-picture`, `no-code`,
-            `foreign-code` or `several-codes`.
+        Failure: `wrong-kind`, `no-file`, `picture-too-large`, `bad-picture`,
+            `no-code`, `foreign-code` or `several-codes`.
     """
-    if is_link(argument):
-        return [argument.strip()]
-    if told := _told_by(Path(argument)):
+    found = _texts(argument, wanted, several=several)
+    for text in found:
+        if (kind := kinds.of_text(text)) not in wanted:
+            name = text if is_link(typed.code(argument)) else Path(argument).name
+            raise kinds.wrong(name, kind, wanted)
+    return found
+
+
+def _texts(argument: str, wanted: str, *, several: bool) -> list[str]:
+    """The texts of our codes, of any kind."""
+    plain = typed.code(argument)
+    if is_link(plain):
+        return [plain]
+    path = Path(argument)
+    if told := _told_by(path):
         return [told]
+    kinds.check_file(argument, ["picture", *wanted])
     with spoken():
-        found = pictures.read(Path(argument))
+        found = pictures.read(path)
     ours = [text for text in found if is_link(text)]
     if not ours:
         raise _foreign(argument, found[0])

@@ -58,15 +58,20 @@ def command(*, as_json: bool) -> None:
             raise click.exceptions.Exit(1)
         return
     colours = {"ok": "green", "warn": "yellow", "bad": "red"}
+    words = {"ok": _("ok"), "warn": _("warn"), "bad": _("bad")}
+    edge = max(output.width(word) for word in words.values()) + 1
     for each in found:
-        output.say(f"{each.level:5}{each.text}", colour=colours[each.level])
+        space = " " * (edge - output.width(words[each.level]))
+        output.say(words[each.level] + space + each.text, colour=colours[each.level])
         if each.cure:
-            output.say("     " + each.cure)
+            output.say(" " * edge + each.cure)
     if bad:
         raise Failure(
             "unwell",
             _("{count} of {all} checks failed.").format(count=bad, all=len(found)),
-            cure=_("Do what stands below each line marked 'bad'."),
+            cure=_("Do what stands below each line marked '{bad}'.").format(
+                bad=words["bad"]
+            ),
             status=REFUSED,
         )
 
@@ -190,7 +195,7 @@ def _daemon(data: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding(check="node", level="ok", text=_("The node is running."))
-        for one in losses.remarks(facts):
+        for one in losses.remarks(facts, data):
             yield Finding(check="losses", level=one.level, text=one.text, cure=one.cure)
         if facts.get("campaigns") and not facts.get("neighbours"):
             yield Finding(

@@ -7,6 +7,7 @@ from typing import Any
 
 from cli import output
 from cli.accounts import left_overs_to, moment, money, short
+from cli.doubts import doubt, unit_of
 from cli.i18n import _
 from cli.reasons import needed, reason
 from cli.words import word
@@ -22,7 +23,7 @@ def show_explanation(answer: Document, names: Mapping[str, str] | None = None) -
     for act in answer["accepted"]:
         _show_accepted(act, known, answer)
     for act in answer["refused"]:
-        _show_refused(act, known)
+        _show_refused(act, known, answer["unit"])
     for person in answer["people"]:
         asked = answer["person"] in (None, person["author"], person["payee"])
         if person["refused"] and asked:
@@ -158,16 +159,19 @@ def _fraction(text: str) -> str:
     }.get(text, text)
 
 
-def _show_refused(act: Document, known: Mapping[str, str]) -> None:
+def _show_refused(act: Document, known: Mapping[str, str], unit: str) -> None:
+    cause = act.get("detail")  # a node of an older version tells none
     output.say(
         _("Refused: {actor} · {stage} · {tag}: {why}").format(
             actor=_name(known, act["actor"] or act["signer"]),
             stage=act["stage"] or "?",
             tag=act["tag"] or word(act["kind"]),
-            why=reason(act["reason"]),
-        ),
-        *_taken(act["reason"], {**act.get("needed", {}), "has": act["grade"]}),
+            why=doubt(cause, unit) if cause else reason(act["reason"]),
+        )
     )
+    if not cause:
+        facts = {**act.get("needed", {}), "has": act["grade"]}
+        output.say(*_taken(act["reason"], facts))
 
 
 def _taken(code: str, facts: Mapping[str, Any]) -> list[str]:
@@ -181,7 +185,7 @@ def _taken(code: str, facts: Mapping[str, Any]) -> list[str]:
     if "after" in said:
         said["after"] = ", ".join(_earlier(one) for one in said["after"])
     if "once" in said:
-        said["once"] = _unit_of(said["once"])
+        said["once"] = unit_of(said["once"])
     if "interval_ms" in said:
         said["interval"] = said["interval_ms"] // 1000
     text = needed(code, said)
@@ -192,16 +196,6 @@ def _earlier(one: Document) -> str:
     if one["by_invitee"]:
         return _("{stage}, by somebody she invited").format(stage=one["stage"])
     return str(one["stage"])
-
-
-def _unit_of(once: str) -> str:
-    """For what an act is counted only once."""
-    return {
-        "tag": _("tag"),
-        "person": _("person"),
-        "person-tag": _("person and tag"),
-        "person-day": _("person and day"),
-    }.get(once, _("code"))
 
 
 def _show_sum(one: Document, known: Mapping[str, str], answer: Document) -> None:

@@ -16,6 +16,7 @@ from typing import ParamSpec
 
 import click
 
+from cli import output, wrapping
 from cli.i18n import _, plural
 
 P = ParamSpec("P")
@@ -30,6 +31,41 @@ for _module in (
     click.types,
 ):
     vars(_module).update(_=_, ngettext=plural)
+
+# click counts characters; Chinese ones take two columns and have no blanks between.
+vars(click.formatting).update(term_len=output.width, wrap_text=wrapping.wrap_text)
+
+
+def _metavars() -> dict[str, str]:
+    """What click calls the value of an option or argument, in the person's language."""
+    return {
+        "TEXT": _("TEXT"),
+        "INTEGER": _("NUMBER"),
+        "INTEGER RANGE": _("NUMBER"),
+        "FLOAT RANGE": _("NUMBER"),
+        "FILE": _("FILE"),
+        "PATH": _("FILE"),
+        "DIRECTORY": _("FOLDER"),
+        "CAMPAIGN": _("CAMPAIGN"),
+        "CODE": _("CODE"),
+        "LINK": _("LINK"),
+        "VOUCHER": _("VOUCHER"),
+    }
+
+
+def _name_values(made: click.Command) -> None:
+    """Give each parameter without a name for its value one that people read."""
+    for param in made.params:
+        if param.metavar is not None or isinstance(param.type, click.Choice):
+            continue
+        option = isinstance(param, click.Option)
+        if isinstance(param, click.Option) and param.is_flag:
+            continue
+        word = _metavars().get(
+            (param.type.name if option else param.name or "").upper()
+        )
+        if word:
+            param.metavar = word if option or param.required else f"[{word}]"
 
 
 class Command(click.Command):
@@ -68,7 +104,12 @@ def write_example(example: str, formatter: click.HelpFormatter) -> None:
 
 def group(name: str, summary: str, *, example: str) -> Group:
     """Return a noun; `command(..., within=noun)` gives it verbs."""
-    made = Group(name, help=summary)
+    made = Group(
+        name,
+        help=summary,
+        options_metavar=_("[OPTIONS]"),
+        subcommand_metavar=_("COMMAND [ARGS]..."),
+    )
     made.example = example
     return made
 
@@ -82,8 +123,11 @@ def command(
         option = click.option(
             "--json", "as_json", is_flag=True, help=_("Print JSON instead of text.")
         )
-        made = click.command(name, cls=Command, help=summary)(option(function))
+        made = click.command(
+            name, cls=Command, help=summary, options_metavar=_("[OPTIONS]")
+        )(option(function))
         made.example = example
+        _name_values(made)
         if within is not None:
             within.add_command(made)
         return made

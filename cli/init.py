@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from cli import frame, home, output
+from cli import frame, home, output, params
 from cli.i18n import _
+from cli.words import word
 
 
 @frame.command(
@@ -34,7 +35,7 @@ from cli.i18n import _
 )
 @click.option(
     "--spare-keys",
-    type=click.IntRange(0, 3),
+    type=params.Whole(0, 3),
     default=1,
     show_default=True,
     help=_("Further author keys of a merchant or device; after a loss one takes over."),
@@ -74,7 +75,7 @@ def command(
         }
         output.document("init", facts)
         return
-    output.say(_("Created a {role} in {folder}.").format(role=role, folder=data))
+    output.say(_("Created a {role} in {folder}.").format(role=word(role), folder=data))
     if author:
         output.say(_("Its author key, for terms: {author}").format(author=author))
     for spare in keys[1:]:

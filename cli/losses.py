@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from cli import accounts
 from cli.i18n import _
+from p2pnode import backup_notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,17 +21,24 @@ class Remark:
     cure: str = ""
 
 
-def remarks(status: dict[str, Any]) -> Iterator[Remark]:
-    """The sentences for a `p2pnode.status/1`, what was lost first."""
+def remarks(status: dict[str, Any], home: Path) -> Iterator[Remark]:
+    """The sentences for a `p2pnode.status/1` of the folder `home`, the loss first."""
     for loss in status.get("losses", [])[-1:]:
         why = _reasons().get(loss["why"], loss["why"])
-        yield Remark(
-            level="warn",
-            text=_("{time}: {why} No feed begun before is continued here.").format(
-                time=accounts.moment(loss["time_ms"]), why=why
-            ),
-            cure=_("Make a new backup: p2pnode backup create FILE"),
+        text = _("{time}: {why} No feed begun before is continued here.").format(
+            time=accounts.moment(loss["time_ms"]), why=why
         )
+        since = [
+            one for one in backup_notes.read(home) if one.made_ms > loss["time_ms"]
+        ]
+        if any(one.verified for one in since):
+            yield Remark(level="ok", text=text)
+        elif since:
+            cure = _("See that the new backup is whole: p2pnode backup verify FILE")
+            yield Remark(level="warn", text=text, cure=cure)
+        else:
+            cure = _("Make a new backup: p2pnode backup create FILE")
+            yield Remark(level="warn", text=text, cure=cure)
     for trouble in status.get("troubles", []):
         title = trouble["title"] or (trouble["campaign"] or "")[:16]
         yield _remark(trouble["code"], title, trouble["why"])

@@ -97,6 +97,8 @@ def _program() -> Program:
         "p2pnode",
         help=_("A node of your own: it keeps, passes on and settles signed records."),
         context_settings={"help_option_names": ["-h", "--help"]},
+        options_metavar=_("[OPTIONS]"),
+        subcommand_metavar=_("COMMAND [ARGS]..."),
     )
     return click.version_option(package_name="p2pnode")(made)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli import client, frame, output
+from cli import accounts, campaign_proofs, client, frame, output, params, vouching
 from cli.i18n import _
 
 command = frame.group(
@@ -22,10 +22,18 @@ command = frame.group(
 )
 @click.option("--campaign", default="-", help=_("Where this node follows several."))
 @click.option("--card", default="", help=_("The customer's card code or picture."))
-@click.option("--person", default="", help=_("Or her key, with --scan."))
-@click.option("--scan", "scans", multiple=True, help=_("Her scans that led here."))
 @click.option(
-    "--amount", type=click.IntRange(0), required=True, help=_("In minor units.")
+    "--person", type=params.KEY, default="", help=_("Or her key, with --scan.")
+)
+@click.option(
+    "--scan",
+    "scans",
+    type=params.RECORD,
+    multiple=True,
+    help=_("Her scans that led here."),
+)
+@click.option(
+    "--amount", type=params.Amount(), required=True, help=_("In minor units.")
 )
 @click.option("--stage", default="", help=_("Where several stages are outcomes."))
 def add(
@@ -43,34 +51,42 @@ def add(
 
     body: dict[str, object] = {"amount": amount, "stage": stage, "after": list(scans)}
     if card:
-        body["card"] = read_argument(card)[0]
+        body["card"] = read_argument(client.told(card), "C")[0]
     if person:
         body["author"] = person
     answer = client.call("POST", client.campaign(campaign, "outcome"), body)
-    _say(answer, as_json=as_json)
+    if as_json:
+        output.as_json(answer)
+        return
+    vouching.show_word(answer)
+    if answer["refund_until"] is not None:
+        text = _(
+            "After a refund, until {time}: p2pnode outcome reverse {seq} --amount"
+            " {amount}"
+        )
+        facts = {**answer, "time": accounts.moment(answer["refund_until"])}
+        output.say(text.format(**facts))
 
 
 @frame.command(
     "reverse",
     _("Take an outcome back, wholly or in part, after a refund."),
-    example="p2pnode outcome reverse RECORD --amount 12800",
+    example="p2pnode outcome reverse 3 --amount 12800",
     within=command,
 )
-@click.argument("record", metavar=_("RECORD"))
+@click.argument("record", metavar=_("NUMBER|RECORD"), type=params.RECORD)
 @click.option("--campaign", default="-", help=_("Where this node follows several."))
 @click.option(
-    "--amount", type=click.IntRange(1), required=True, help=_("In minor units.")
+    "--amount", type=params.Amount(1), required=True, help=_("In minor units.")
 )
 def reverse(record: str, campaign: str, amount: int, *, as_json: bool) -> None:
     """Sign a reversal."""
-    body = {"record": record, "amount": amount}
-    _say(
-        client.call("POST", client.campaign(campaign, "reverse"), body), as_json=as_json
+    answer = client.call(
+        "POST",
+        client.campaign(campaign, "reverse"),
+        {"record": campaign_proofs.own_record(campaign, record), "amount": amount},
     )
-
-
-def _say(answer: client.Document, *, as_json: bool) -> None:
     if as_json:
         output.as_json(answer)
     else:
-        output.say(_("Signed: {record}").format(record=answer["record"]))
+        vouching.show_reversal(answer)

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from cli import client, frame, output
+from cli import client, frame, output, params
 from cli.i18n import _
 from cli.words import word
 
@@ -20,7 +20,7 @@ LOOKS = 12
 LOOK_S = 0.25
 """How often and how far apart a new peer is looked at."""
 
-PEER = click.argument("peer", metavar=_("PEER"))
+PEER = click.argument("peer", metavar=_("PEER"), type=params.PEER)
 
 
 @frame.command(
@@ -29,7 +29,7 @@ PEER = click.argument("peer", metavar=_("PEER"))
     example="p2pnode peer add /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW...",
     within=command,
 )
-@click.argument("address", metavar=_("ADDRESS"))
+@click.argument("address", metavar=_("ADDRESS"), type=params.ADDRESS)
 def add(address: str, *, as_json: bool) -> None:
     """Add one address, as the other node prints it when it starts."""
     answer = client.call("POST", "/peers", {"address": address})
@@ -39,9 +39,25 @@ def add(address: str, *, as_json: bool) -> None:
         text = _("Connected to {peer}.").format(peer=peer)
     else:
         text = _("Noted, but {peer} does not answer yet: {why}").format(
-            peer=peer, why=entry.get("error") or _("still trying")
+            peer=peer, why=_why(entry.get("error") or "")
         )
     _print({**answer, "connected": bool(entry.get("connected"))}, text, as_json=as_json)
+
+
+def _why(error: str) -> str:
+    """Why a peer does not answer: in words, where the node's log has its own."""
+    said = {
+        "cannot read the address": _("the address is mistyped: copy it again"),
+        "cannot dial": _("the address has another form: /ip4/.../tcp/.../p2p/..."),
+        "that is this node": _("that is this node itself"),
+        "is blocked": _("it is blocked: p2pnode peer unblock"),
+        "no answer within": _("no answer from there"),
+        "another identity": _("another node answered there"),
+        "nothing listens": _("nothing listens there"),
+        "shares nothing": _("it follows none of this node's campaigns"),
+    }
+    known = [words for part, words in said.items() if part in error]
+    return known[0] if known else error or _("still trying")
 
 
 def _when_connected(peer: str) -> client.Document:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import accounts, campaign_proofs, client, frame, output, reward_till
+from cli import (
+    accounts,
+    campaign_proofs,
+    client,
+    frame,
+    kinds,
+    output,
+    reward_till,
+)
 from cli.i18n import _
 from p2pnode.failures import UNVERIFIED, Failure
 
@@ -41,12 +49,16 @@ def list_(*, as_json: bool) -> None:
             one["title"],
             one["round"],
             accounts.money(one["amount"], one["unit"]),
-            accounts.moment(one["redeem_until"]),
+            accounts.money(one.get("left", one["amount"]), one["unit"]),
+            _until(one),
             accounts.short(one["issuer"]),
         )
         for one in answer["lines"]
     ]
-    header = (_("campaign"), _("round"), _("amount"), _("good until"), _("owed by"))
+    header = (
+        *(_("campaign"), _("round"), _("amount")),
+        *(_("left"), _("good until"), _("owed by")),
+    )
     if rows:
         output.say(*output.table(header, rows))
     else:
@@ -84,6 +96,24 @@ def claim(campaign: str, out: str, *, as_json: bool) -> None:
         )
     )
     output.say(_("Wrote {file}.").format(file=out) if out else answer["voucher"])
+    _say_what_is_left(answer)
+
+
+def _until(line: client.Document) -> str:
+    """Until when a line is good, or that it is no longer."""
+    time = accounts.moment(line["redeem_until"])
+    return _("{time}: EXPIRED").format(time=time) if line.get("expired") else time
+
+
+def _say_what_is_left(line: client.Document) -> None:
+    """That a voucher is spent in part, or expired: nodes before this told neither."""
+    left = line["left"] if "left" in line else line["amount"]
+    if left < line["amount"]:
+        shown = accounts.money(left, line["unit"])
+        output.talk(_("Spent in part: {left} of it is left.").format(left=shown))
+    if line.get("expired"):
+        time = accounts.moment(line["redeem_until"])
+        output.talk(_("It EXPIRED: it was good until {time}.").format(time=time))
 
 
 @frame.command(
@@ -100,7 +130,7 @@ def check(voucher: str, bundle: str, campaign: str, *, as_json: bool) -> None:
     from cli.codes import read_argument
     from protocols.text import LINK_PREFIX, Letter, author_text, campaign_text
 
-    text = read_argument(client.told(voucher))[0]
+    text = read_argument(client.told(voucher), "VRD")[0]
     letter = text[len(LINK_PREFIX) :][:1].upper()
     if letter == Letter.DOUBLE:
         reward_till.say_double(text, as_json=as_json)
@@ -108,6 +138,7 @@ def check(voucher: str, bundle: str, campaign: str, *, as_json: bool) -> None:
     found, claim_ = _read(text, letter)
     answers = []
     if bundle:
+        kinds.check_file(bundle, ["bundle"])
         answers.append(campaign_proofs.verify_file(Path(bundle)))
     if campaign:
         answers.append(client.call("GET", client.campaign(campaign, "verify")))

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import click
 
-from cli import accounts, client, frame, output, spreadsheet
+from cli import accounts, client, frame, output, params, spreadsheet
 from cli.i18n import _
 from cli.words import word
-from p2pnode.failures import BAD_REQUEST, UNVERIFIED, Failure
+from p2pnode.failures import UNVERIFIED, Failure
 
 
 @frame.command(
@@ -21,7 +21,11 @@ from p2pnode.failures import BAD_REQUEST, UNVERIFIED, Failure
 )
 @click.argument("words", metavar=_("[CAMPAIGN] AMOUNT"), nargs=-1, required=True)
 @click.option(
-    "--at", "acceptor", required=True, help=_("The shop's key: its p2pnode status.")
+    "--at",
+    "acceptor",
+    type=params.KEY,
+    required=True,
+    help=_("The shop's key: its p2pnode status."),
 )
 @click.option("--out", default="", help=_("Write it as a file: .png or text."))
 @click.option(
@@ -64,7 +68,7 @@ def redeem(
 @click.argument("slip", metavar=_("SLIP"))
 @click.option(
     "--limit",
-    type=click.IntRange(0),
+    type=params.Amount(),
     default=None,
     help=_(
         "What you may lose, in minor units: most that is accepted and not owed."
@@ -73,7 +77,7 @@ def redeem(
 )
 def accept(slip: str, limit: int | None, *, as_json: bool) -> None:
     """SLIP is a picture, a file, or a text P2PNODE:R/..."""
-    body: dict[str, object] = {"slip": _code(slip)}
+    body: dict[str, object] = {"slip": _slip(slip)}
     if limit is not None:
         body["limit"] = limit
     answer = client.call("POST", "/till/accept", body)
@@ -141,15 +145,16 @@ def owe(slip: str, *, auto: bool | None, as_json: bool) -> None:
                     else _("Redeems wait until you recognise them.")
                 )
             return
-    body = {"slip": _code(slip)} if slip else {}
+    body = {"slip": _slip(slip)} if slip else {}
     answer = client.call("POST", "/till/owe", body)
     if as_json:
         output.as_json(answer)
     elif answer["signed"]:
         for one in answer["signed"]:
             output.say(
-                _("Signed: you owe {creditor} {amount} (minor units).").format(
-                    creditor=accounts.short(one["creditor"]), amount=one["amount"]
+                _("Signed: you owe {creditor} {amount}.").format(
+                    creditor=accounts.short(one["creditor"]),
+                    amount=accounts.money(one["amount"], one["unit"]),
                 )
             )
     else:
@@ -161,9 +166,14 @@ def owe(slip: str, *, auto: bool | None, as_json: bool) -> None:
     _("Sign, as the creditor, that you were paid."),
     example="p2pnode reward paid p2p1... 1500",
 )
-@click.argument("debtor", metavar=_("DEBTOR"))
-@click.argument("amount", metavar=_("AMOUNT"), type=click.IntRange(1))
-@click.option("--campaign", default="", help=_("Where it owes you in several."))
+@click.argument("debtor", metavar=_("DEBTOR"), type=params.KEY)
+@click.argument("amount", metavar=_("AMOUNT"), type=params.Amount(1))
+@click.option(
+    "--campaign",
+    type=params.CAMPAIGN,
+    default="",
+    help=_("Where it owes you in several."),
+)
 def paid(debtor: str, amount: int, campaign: str, *, as_json: bool) -> None:
     """AMOUNT in minor units; the oldest debts are settled first."""
     body = {"debtor": debtor, "amount": amount, "campaign": campaign}
@@ -171,8 +181,16 @@ def paid(debtor: str, amount: int, campaign: str, *, as_json: bool) -> None:
     if as_json:
         output.as_json(answer)
         return
-    for record in answer["records"]:
-        output.say(_("Signed: {record}").format(record=record))
+    output.say(
+        _(
+            "{title}: signed that {debtor} paid you {amount}; {open} is still open."
+        ).format(
+            title=answer["title"],
+            debtor=accounts.short(answer["debtor"]),
+            amount=accounts.money(answer["amount"], answer["unit"]),
+            open=accounts.money(answer["open"], answer["unit"]),
+        )
+    )
 
 
 @frame.command(
@@ -232,7 +250,7 @@ def prove(slips: tuple[str, str], out: str, *, as_json: bool) -> None:
     from protocols.settlement.redeem import double_text, make_double, read_slip
 
     codes.check_new(out)
-    first, second = (read_slip(_code(one)) for one in slips)
+    first, second = (read_slip(_slip(one)) for one in slips)
     try:
         proof = make_double(
             first.voucher, first.redeem.record(), second.redeem.record()
@@ -289,13 +307,14 @@ def say_double(text: str, *, as_json: bool = False) -> None:
     output.say(
         _("It is proven: {payee} spent a part of a voucher twice.").format(payee=payee)
     )
+    unit = proof.voucher.close.claim().unit
     for one in (first, second):
         output.say(
             "  "
-            + _("{amount} at {acceptor}, after {before} (minor units)").format(
-                amount=one.claim.amount,
+            + _("{amount} at {acceptor}, after {before}").format(
+                amount=accounts.money(one.claim.amount, unit),
                 acceptor=accounts.short(author_text(one.claim.acceptor)),
-                before=one.claim.total_before,
+                before=accounts.money(one.claim.total_before, unit),
             )
         )
 
@@ -306,23 +325,16 @@ def _campaign_and_amount(words: tuple[str, ...]) -> tuple[str, int]:
     Raises:
         Failure: `bad-amount`.
     """
-    amount = words[-1]
-    plain = amount.isascii() and amount.isdigit() and len(amount) <= 15
-    if not plain or len(words) > 2 or int(amount) == 0:
-        raise Failure(
-            "bad-amount",
-            _("{words} is not an amount.").format(words=" ".join(words)),
-            _("A whole number of minor units, such as 1500 for 15.00."),
-            _("p2pnode reward redeem 1500 --at KEY"),
-            BAD_REQUEST,
-        )
-    return (words[0] if len(words) == 2 else "-"), int(amount)
+    amount = params.amount(words[-1] if len(words) < 3 else " ".join(words))
+    if amount == 0:
+        raise params.bad_amount(words[-1])
+    return (words[0] if len(words) == 2 else "-"), amount
 
 
-def _code(argument: str) -> str:
+def _slip(argument: str) -> str:
     from cli.codes import read_argument
 
-    return read_argument(client.told(argument))[0]
+    return read_argument(client.told(argument), "R")[0]
 
 
 def _say_debts(title: str, whom: str, party: str, debts: Sequence[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli import accounts, client, frame, output
+from cli import accounts, client, frame, output, params
 from cli.i18n import _
 
 
@@ -14,7 +14,12 @@ from cli.i18n import _
     example="p2pnode scan balloon-03.png",
 )
 @click.argument("codes", nargs=-1, required=True, metavar=_("TEXT-OR-PICTURE..."))
-@click.option("--campaign", default="", help=_("Where several have this tag."))
+@click.option(
+    "--campaign",
+    type=params.CAMPAIGN,
+    default="",
+    help=_("Where several have this tag."),
+)
 @click.option("--stage", default="", help=_("Where several stages scan it."))
 def command(
     codes: tuple[str, ...], campaign: str, stage: str, *, as_json: bool
@@ -25,7 +30,7 @@ def command(
     from protocols.text import author_text
 
     given = [client.told(argument) for argument in codes]
-    for text in [one for argument in given for one in read_argument(argument)]:
+    for text in [one for argument in given for one in read_argument(argument, "T")]:
         entry = read_code(text).entry
         if not as_json:
             output.say(
@@ -39,8 +44,10 @@ def command(
             output.as_json(answer)
             continue
         output.say(
-            _("Signed for {title}, record {seq}.").format(
-                title=answer["title"], seq=answer["seq"]
+            _("Signed for {title}, record no. {seq}: {id}").format(
+                title=answer["title"],
+                seq=answer["seq"],
+                id=answer["record"][: accounts.ID_SHOWN],
             )
         )
         if answer["warning"]:

@@ -22,6 +22,7 @@ HEADER: Final = (
     *("what", "debtor", "creditor", "campaign", "title", "unit"),
     *("amount", "paid", "open", "level", "time", "redeem"),
 )
+"""The same in every language: a shop's bookkeeping program reads them."""
 
 
 def written(books: Document) -> bytes:

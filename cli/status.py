@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli import accounts, client, frame, losses, output
+from cli import accounts, client, frame, home, losses, output
 from cli.i18n import _
 from cli.words import word
 
@@ -19,7 +19,7 @@ def command(*, as_json: bool) -> None:
         facts["time_ms"] = accounts.moment(facts["time_ms"])
     if facts.get("role"):
         facts["role"] = word(facts["role"])
-    told = list(losses.remarks(facts))
+    told = list(losses.remarks(facts, home.folder()))
     hidden = ("format", "losses", "troubles")
     if len(facts.get("keys") or ()) < 2:
         facts.pop("keys", None)  # the author, told already
@@ -36,7 +36,7 @@ def command(*, as_json: bool) -> None:
         output.say(title + space + first)
         output.say(*(" " * (edge + 2) + text for text in others))
     for one in told:
-        colour = "red" if one.level == "bad" else "yellow"
+        colour = {"bad": "red", "warn": "yellow"}.get(one.level, "")
         output.say("", one.text, colour=colour)
         if one.cure:
             output.say(_("What to do: {text}").format(text=one.cure))

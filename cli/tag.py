@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import frame, home, output
+from cli import client, frame, home, kinds, output, params
 from cli.i18n import _, plural
 from cli.words import word
+from p2pnode import typed
 from p2pnode.failures import UNVERIFIED, Failure
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ command = frame.group(
 @click.option("--group", required=True, help=_("What the terms call the group."))
 @click.option(
     "--count",
-    type=click.IntRange(1, COUNT_MAX),
+    type=params.Whole(1, COUNT_MAX),
     required=True,
     help=_("How many tags."),
 )
@@ -55,13 +56,18 @@ command = frame.group(
 )
 @click.option(
     "--serials",
-    type=click.IntRange(1, SERIALS_MAX),
+    type=params.Whole(1, SERIALS_MAX),
     default=1,
     show_default=True,
     help=_("One-time codes of each tag."),
 )
 @click.option("--place", default="", help=_("Where the tags hang, coarsely."))
-@click.option("--host", default="", help=_("Key of the shop they hang in: p2p1..."))
+@click.option(
+    "--host",
+    type=params.KEY,
+    default="",
+    help=_("Key of the shop they hang in: p2p1..."),
+)
 @click.option("--file", default="", help=_("Where to write; GROUP.tags by default."))
 def new(
     *,
@@ -116,6 +122,7 @@ def print_(file: str, out: str, *, as_json: bool) -> None:
 
     folder = Path(out)
     written: list[str] = []
+    kinds.check_file(file, ["tags"])
     with spoken():
         tags = tag_file.read(Path(file))
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +141,9 @@ def print_(file: str, out: str, *, as_json: bool) -> None:
             "Drew {count} pictures in {folder}.",
             len(written),
         ).format(count=len(written), folder=folder),
-        _("Whoever sees a one-time code can use it: cover it until it hangs."),
+        _("Whoever sees a one-time code can use it: cover it until it hangs.")
+        if any(tag.secrets for tag in tags.tags)
+        else _("A photo of a printed code is as good as the code itself."),
     )
 
 
@@ -151,6 +160,7 @@ def list_(file: str, *, as_json: bool) -> None:
     from p2pnode import tag_file
     from protocols.text import author_text
 
+    kinds.check_file(file, ["tags"])
     with spoken():
         tags = tag_file.read(Path(file))
     rows = [_facts(tag.entry) | {"serials": len(tag.secrets)} for tag in tags.tags]
@@ -178,7 +188,7 @@ def show(code: str, *, as_json: bool) -> None:
     """Check the issuer's signature and print what the tag says."""
     from cli.codes import read_argument
 
-    found = _read_code(read_argument(code)[0])
+    found = _read_code(read_argument(client.told(code), "T")[0])
     facts = _facts(found.entry)
     if as_json:
         output.document("tag", facts)
@@ -216,10 +226,10 @@ def draw(text: str, out: str, caption: str, *, as_json: bool) -> None:
     from p2pnode import pictures
     from protocols.text import is_link
 
-    shown = text.strip()
+    plain = typed.code(text)
     with spoken():
         pictures.draw(
-            shown.upper() if is_link(shown) else shown,
+            plain.upper() if is_link(plain) else text.strip(),
             Path(out),
             [caption] if caption else [],
         )
@@ -230,10 +240,20 @@ def draw(text: str, out: str, caption: str, *, as_json: bool) -> None:
 
 
 def _issuer() -> SigningKey:
-    """The public author key of this node, which the tags will name."""
+    """The author key of this node that terms name now: tags will name it, too."""
     from p2pnode import identity
 
-    key = identity.load_unsealed(home.folder()).author_key
+    data = home.folder()
+    mine = identity.load_unsealed(data)
+    at_work = identity.public_authors(data, mine)[:1]
+    if mine.author_key is not None and not at_work:
+        raise Failure(
+            "no-key-left",
+            _("All author keys of this node were given up."),
+            _("A key that was not given up after a loss."),
+            _("For later campaigns make a new one: p2pnode key add"),
+        )
+    key = next((one for one in mine.author_keys if one.author in at_work), None)
     if key is None:
         raise Failure(
             "no-author-key",

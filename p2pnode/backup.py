@@ -30,6 +30,7 @@ from p2pnode import identity as identities
 from p2pnode.api import folder
 from p2pnode.api.folder import STORE_FILE
 from p2pnode.failures import UNVERIFIED, Failure
+from p2pnode.file_fault import words
 from p2pnode.high_water import MARK, RESTORED, Mark
 from p2pnode.ports import StoreDamaged, StoreInUse, StoreTooNew
 from p2pnode.store import mark_file
@@ -178,7 +179,7 @@ def verify(file: Path, passphrase: str | None = None) -> Header:
         stage = Path(folder_name)
         header, _ = _unpack(file, stage)
         if passphrase is not None:
-            identities.load(stage, passphrase)
+            _open_keys(stage, passphrase)
         return header
 
 
@@ -198,7 +199,7 @@ def restore(file: Path, home: Path, passphrase: str | None = None) -> Header:
     stage.mkdir(mode=0o700)
     try:
         header, kept = _unpack(file, stage)
-        identities.load(stage, passphrase)
+        _open_keys(stage, passphrase)
         mark = mark_file.MarkFile(stage / mark_file.NAME)
         mark.write(Mark(store=RESTORED, count=kept.count, used=kept.used), sync=True)
         mark.close()
@@ -214,6 +215,35 @@ def restore(file: Path, home: Path, passphrase: str | None = None) -> Header:
         if not (home / identities.FILE).exists():
             _remove_leftovers(home)
     return header
+
+
+def _open_keys(stage: Path, passphrase: str | None) -> None:
+    """See that the passphrase opens the keys of a backup.
+
+    Raises:
+        Failure: `wrong-passphrase`, `keys-sealed`, or as `identity.load`.
+    """
+    try:
+        identities.load(stage, passphrase)
+    except Failure as failure:
+        said = {
+            "wrong-passphrase": words(
+                "The passphrase does not open the keys of this backup."
+            ),
+            "keys-sealed": words(
+                "The keys of this backup are sealed with a passphrase."
+            ),
+        }.get(failure.reason)
+        if said is None:
+            raise
+        raise Failure(
+            failure.reason,
+            said,
+            "The passphrase that p2pnode backup create was given; or the node's own,"
+            " where its keys were sealed before.",
+            "Name the file that holds it: --passphrase-file FILE",
+            failure.status,
+        ) from None
 
 
 def _clear(home: Path) -> None:

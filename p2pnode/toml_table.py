@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from p2pnode import toml_faults as faults
-from p2pnode import toml_lines
+from p2pnode import toml_lines, typed
 from p2pnode.file_fault import FileFault, words
 from protocols.codec import check_text
 from protocols.errors import ProtocolError
@@ -33,6 +33,7 @@ FILE_MAX: Final = 1_000_000
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+QUOTED_OR_COMMENT: Final = re.compile(r"\"[^\"]*\"|'[^']*'|#.*")
 DURATION: Final = re.compile(r"([0-9]{1,9}) ?(ms|s|m|h|d)", re.ASCII)
 
 
@@ -73,14 +74,31 @@ def open_toml(text: str, file: str, keys: Sequence[str]) -> Table:
         source = Source(file, toml_lines.lines(plain))
     except (ValueError, RecursionError) as error:
         line = re.search(r"at line (\d+)", str(error))
-        raise FileFault(
+        number = int(line[1]) if line else 1
+        raise _bad_toml(plain, number, error).at(file, number) from error
+    return Table(source, (), data, keys)
+
+
+def _bad_toml(text: str, number: int, error: Exception) -> FileFault:
+    """What is wrong with a line: most often a character of a Chinese keyboard."""
+    line = "".join(text.split("\n")[number - 1 : number])
+    wide = typed.wide(QUOTED_OR_COMMENT.sub("", line))
+    if wide:
+        return FileFault(
             "bad-toml",
             words("This is not TOML: {error}."),
             words('Lines such as: title = "..."'),
-            words("Correct this line; text stands in quotes, comments after #."),
-            error=str(error) or type(error).__name__,
-        ).at(file, int(line[1]) if line else 1) from error
-    return Table(source, (), data, keys)
+            words("Type {wide} in half width: outside of quotes only that is read."),
+            error=str(error),
+            wide=wide,
+        )
+    return FileFault(
+        "bad-toml",
+        words("This is not TOML: {error}."),
+        words('Lines such as: title = "..."'),
+        words("Correct this line; text stands in quotes, comments after #."),
+        error=str(error) or type(error).__name__,
+    )
 
 
 class Source:
@@ -167,7 +185,7 @@ class Table:
         expected = words('A duration in quotes, such as "10m": ms, s, m, h or d.')
         if not isinstance(value, str):
             raise self._wrong_type((key,), value, expected)
-        match = DURATION.fullmatch(value.strip())
+        match = DURATION.fullmatch(typed.plain(value))
         if match is None:
             raise self.fault(faults.bad_word(value, expected), key)
         found = int(match[1]) * UNITS_MS[match[2]]
@@ -177,7 +195,7 @@ class Table:
 
     def word(self, key: str, choices: Mapping[str, T], default: str | None = None) -> T:
         """One of a few words, as what it stands for."""
-        value = self.text(key, default)
+        value = typed.plain(self.text(key, default))
         if value not in choices:
             raise self.fault(faults.bad_word(value, ", ".join(choices)), key)
         return choices[value]
@@ -255,7 +273,7 @@ class Table:
 
     def _author(self, path: Path, text: str) -> AuthorKey:
         try:
-            return read_author(text)
+            return read_author(typed.code(text))
         except ProtocolError as error:
             raise self.fault(faults.bad_key(text), *path) from error
 

@@ -36,8 +36,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from p2pnode.api.app import json_body
-from p2pnode.failures import BAD_REQUEST, Failure
-from p2pnode.services import documents, explaining, till_documents
+from p2pnode.failures import BAD_REQUEST, NOT_FOUND, Failure
+from p2pnode.services import documents, explaining, till_documents, vouching
 from protocols.bundle import write_bundle
 from protocols.codec import decode
 from protocols.errors import ProtocolError
@@ -64,10 +64,17 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from p2pnode.node import Node
+    from p2pnode.services.closing import Line
     from p2pnode.services.library import View
 
 PEER_ID = re.compile("[1-9A-HJ-NP-Za-km-z]{46,64}")
 """A libp2p peer id in base58: 52 characters where the key is Ed25519."""
+
+ID_DIGITS = 64
+"""Of a record's id in hex."""
+
+BEGINNING = re.compile(f"[0-9a-fA-F]{{8,{ID_DIGITS}}}")
+"""So much of an id, at least, can name a record."""
 
 PUBLISH_MAX = 1 << 20
 """Bytes of terms with their tags."""
@@ -332,12 +339,12 @@ class Doors:
         view, body = await self._view(request), await json_body(request)
         record = await self._node.acts.attest(
             view,
-            RecordId(_hex(body, "record", 32)),
+            _record(view, body),
             amount=_number(body, "amount", 0),
             card=_card(body),
             stage=str(body["stage"]) if body.get("stage") else None,
         )
-        return _signed("attest", view, record.id)
+        return JSONResponse(vouching.word(view, record))
 
     async def outcome(self, request: Request) -> Response:
         """Say that a person did something, for an amount."""
@@ -351,28 +358,28 @@ class Doors:
             author=read_author(str(named)) if named else card.author,  # type: ignore[union-attr]
             amount=_number(body, "amount", 0),
             stage=str(body.get("stage", "")),
-            after=[RecordId(_unhex(one, 32)) for one in _texts(body, "after")],
+            after=[_named(view, one) for one in _texts(body, "after")],
             card=card,
         )
-        return _signed("outcome", view, record.id)
+        return JSONResponse(vouching.word(view, record))
 
     async def reverse(self, request: Request) -> Response:
         """Refund an outcome of mine."""
         view, body = await self._view(request), await json_body(request)
         record = await self._node.acts.reverse(
-            view, RecordId(_hex(body, "record", 32)), _number(body, "amount", 0)
+            view, _record(view, body), _number(body, "amount", 0)
         )
-        return _signed("reversal", view, record.id)
+        return JSONResponse(vouching.reversal(view, record))
 
     async def claim(self, request: Request) -> Response:
         """My latest line of a campaign, as a voucher."""
         found = await self._node.books.claim(await self._view(request))
-        return JSONResponse({"format": "p2pnode.claim/1", **documents.line(found)})
+        return JSONResponse({"format": "p2pnode.claim/1", **self._line(found)})
 
     async def erase(self, request: Request) -> Response:
         """Ask everybody to drop a note of mine, or what a scan of mine says."""
         view, body = await self._view(request), await json_body(request)
-        target = RecordId(_hex(body, "record", 32))
+        target = _record(view, body)
         claim = body.get("claim") is True
         erase = await self._node.acts.erase(view, target, claim=claim)
         record = view.evidence.lookup(target)
@@ -433,12 +440,14 @@ class Doors:
 
     async def rewards(self, _request: Request) -> Response:
         """All my lines."""
-        lines = [documents.line(one) for one in await self._node.books.lines()]
+        lines = [self._line(one) for one in await self._node.books.lines()]
         return JSONResponse({"format": "p2pnode.rewards/1", "lines": lines})
 
     async def redeem(self, request: Request) -> Response:
         """Spend a part of a line of mine: the slip is to be handed over."""
         view, body = await self._view(request), await json_body(request)
+        if body.get("again") is not True:
+            await self._node.books.check_alive(view, self._node.clock.now_ms())
         found = await self._node.till.redeem(
             view,
             _number(body, "amount", 0),
@@ -462,17 +471,7 @@ class Doors:
             signed = [record] if new else []
         else:
             signed = await till.recognise_all()
-        owes = [
-            {
-                "owe": one.id.hex(),
-                "redeem": one.claim().redeem.hex(),
-                "creditor": author_text(one.claim().acceptor),
-                "amount": one.claim().amount,
-                "campaign": campaign_text(one.scope),
-            }
-            for one in signed
-        ]
-        return JSONResponse({"format": "p2pnode.owed/1", "signed": owes})
+        return JSONResponse(await till_documents.owed(self._node.library, signed))
 
     async def auto(self, request: Request) -> Response:
         """Recognise redeems as they arrive from now on, or no longer."""
@@ -482,15 +481,12 @@ class Doors:
 
     async def paid(self, request: Request) -> Response:
         """Sign, as the creditor, that a debtor paid."""
-        body = await json_body(request)
-        signed = await self._node.till.paid(
-            read_author(_text(body, "debtor")),
-            _number(body, "amount", 0),
-            str(body.get("campaign", "")),
+        body, till = await json_body(request), self._node.till
+        debtor = read_author(_text(body, "debtor"))
+        signed = await till.paid(
+            debtor, _number(body, "amount", 0), str(body.get("campaign", ""))
         )
-        return JSONResponse(
-            {"format": "p2pnode.paid/1", "records": [one.id.hex() for one in signed]}
-        )
+        return JSONResponse(await till_documents.paid(till, debtor, signed))
 
     async def ledger(self, _request: Request) -> Response:
         """What is accepted, owed and paid."""
@@ -521,6 +517,11 @@ class Doors:
             lambda still: JSONResponse(documents.verification(still, verified, found)),
         )
 
+    def _line(self, found: Line) -> documents.Document:
+        """A line of mine, and what of it can still be spent."""
+        mine = self._node.library.my_keys(found.view)
+        return documents.line(found, mine, self._node.clock.now_ms())
+
     def _me(self, view: View) -> AuthorKey | None:
         """The key I act with, or acted with before it was given up."""
         return next(iter(self._node.library.my_keys(view)), None)
@@ -533,16 +534,6 @@ class Doors:
         """
         mine = self._node.library.my_keys(view)
         return mine or (self._node.library.require_key(view).author,)
-
-
-def _signed(name: str, view: View, record: RecordId) -> Response:
-    return JSONResponse(
-        {
-            "format": f"p2pnode.{name}/1",
-            "campaign": campaign_text(view.campaign),
-            "record": record.hex(),
-        }
-    )
 
 
 def _card(body: dict[str, Any]) -> Card | None:
@@ -591,6 +582,38 @@ def _hex(body: dict[str, Any], field: str, size: int | None = None) -> bytes:
     except Failure:
         what = "bytes in hex" if size is None else f"{size} bytes in hex"
         raise _bad_field(field, what) from None
+
+
+def _record(view: View, body: dict[str, Any]) -> RecordId:
+    """The record that the request names."""
+    try:
+        return _named(view, _text(body, "record"))
+    except Failure as failure:
+        if failure.reason != "bad-hex":
+            raise
+        raise _bad_field("record", "32 bytes in hex, or their beginning") from None
+
+
+def _named(view: View, name: str) -> RecordId:
+    """The record of an id, or of as much of it as makes it the only one here.
+
+    Raises:
+        Failure: `bad-hex`, `unknown-record`, `several-records`.
+    """
+    if len(name) == ID_DIGITS or not BEGINNING.fullmatch(name):
+        return RecordId(_unhex(name, 32))
+    found = [one for one in view.evidence.by_id if one.hex().startswith(name.lower())]
+    if len(found) == 1:
+        return found[0]
+    raise Failure(
+        "several-records" if found else "unknown-record",
+        "{count} records of this campaign that are here begin with {name}.",
+        "The id of a record, or as much of it as makes it the only one.",
+        "See p2pnode campaign evidence.",
+        NOT_FOUND,
+        count=len(found),
+        name=name,
+    )
 
 
 def _unhex(value: str, size: int | None) -> bytes:

@@ -1,8 +1,9 @@
 """What people do in a campaign: publish, invite, join, scan, vouch.
 
 Each act makes one or more records in the actor's own feed. What only order can
-decide (a used serial, an over-used invite) is warned of and signed anyway:
-settlement judges it.
+decide (a used serial, a shop's word) is warned of and signed anyway: settlement
+judges it. A join by an invite that others have used up is not signed: it would be
+her only one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from p2pnode.failures import Failure
+from p2pnode.services import foresight
 from p2pnode.services.feeds import Draft
 from protocols.claims import (
     Attest,
@@ -42,7 +44,6 @@ from protocols.join import (
 from protocols.keys import AuthorKey, RecordId, Scope, Seed, SigningKey
 from protocols.limits import NAME_MAX, PART_MAX, TAGS_PER_RECORD_MAX
 from protocols.settlement.bind import may_vouch
-from protocols.settlement.verify import sponsor_closes
 from protocols.tags.code import TagCode, evidence_for
 from protocols.tags.entry import SerialProof, TagEntry, tag_id
 from protocols.terms import Act, Terms, campaign_id, check_terms
@@ -187,8 +188,9 @@ class Acts:
         """Join by a link: sign at once, reach the others when possible.
 
         Raises:
-            Failure: `wrong-network`, `already-joined`, `invite-expired`, or
-                `no-terms-yet` for a public invite, whose work they name.
+            Failure: `wrong-network`, `already-joined`, `invite-expired`,
+                `invite-used-up`, or `no-terms-yet` for a public invite, whose work
+                they name.
         """
         campaign, identity = link.invite.campaign, self.library.identity
         if link.invite.network != identity.network_id:
@@ -213,6 +215,7 @@ class Acts:
                 cure="See p2pnode campaign list. If another device of yours joined:"
                 " p2pnode campaign continue",
             )
+        await self._check_unused(link.invite, key.author)
         again = self.join_again if self.library.lost else None
         entry = await self.library.follow(
             campaign, link.title, person_index=None if again else 0
@@ -227,6 +230,26 @@ class Acts:
         if again is not None:
             return await again(entry, claim)
         return await self.feeds.publish(key, campaign, Kind.JOIN, claim)
+
+    async def _check_unused(self, invite: Invite, joiner: AuthorKey) -> None:
+        """Refuse an invite whose uses are taken, as far as is known here.
+
+        Raises:
+            Failure: `invite-used-up`.
+        """
+        if all(entry.campaign != invite.campaign for entry in self.library.entries):
+            return  # nothing of that campaign is here
+        try:
+            view = await self.library.view(invite.campaign)
+        except Failure:
+            return
+        if foresight.invite_used_up(view, invite, (joiner,)):
+            raise Failure(
+                "invite-used-up",
+                "The invite was used already, by as many as may use it.",
+                "An invite that is still free: nothing was signed.",
+                "Ask for a new link.",
+            )
 
     def _has_joined(self, campaign: Scope, root: AuthorKey) -> bool:
         """Whether this person acts in a campaign, here or by what is known here."""
@@ -273,7 +296,9 @@ class Acts:
         evidence = evidence_for(code, view.terms.network, view.campaign, key.author)
         claim = Scan(salt=self._salt(), stage=index, tag=tag, evidence=evidence)
         warning = None
-        if isinstance(evidence, SerialProof) and _is_used(view, evidence.key):
+        if isinstance(evidence, SerialProof) and foresight.serial_used(
+            view, evidence.key
+        ):
             warning = Reason.ONCE
         record = await self.feeds.publish(key, view.campaign, Kind.SCAN, claim)
         return Scanned(record=record, view=view, entry=code.entry, warning=warning)
@@ -288,7 +313,7 @@ class Acts:
             for view in views
             if (group := _group_of(view, tag)) is not None
         ]
-        running = [one for one in found if not _has_ended(one[0])]
+        running = [one for one in found if not foresight.has_ended(one[0])]
         if len(running or found) == 1:
             return (running or found)[0]
         if found:
@@ -480,36 +505,12 @@ def _find_stage(terms: Terms, act: Act, stage: str) -> int:
     )
 
 
-def _is_used(view: View, key: bytes) -> bool:
-    for record in view.evidence.by_id.values():
-        if record.kind == Kind.SCAN and record.claim_bytes is not None:
-            evidence = record.claim().evidence
-            if isinstance(evidence, SerialProof) and evidence.key == key:
-                return True
-    return False
-
-
-def _tags_of(view: View) -> Iterator[Tags]:
-    """The sponsor's `tags` claims that are here."""
-    for key in view.terms.sponsor:
-        for record in view.evidence.feed(view.campaign, key):
-            if record.kind == Kind.TAGS and record.claim_bytes is not None:
-                yield record.claim()
-
-
 def _group_of(view: View, tag: bytes) -> str | None:
     """The group of the campaign that has this tag."""
-    for claim in _tags_of(view):
+    for claim in foresight.tags_of(view):
         if any(tag_id(entry) == tag for entry, _ in claim.tags):
             return claim.group
     return None
-
-
-def _has_ended(view: View) -> bool:
-    """Whether the sponsor has signed a last close."""
-    return any(
-        close.claim().last for close in sponsor_closes(view.terms, view.evidence)
-    )
 
 
 def _hosts(view: View, key: AuthorKey) -> bool:
@@ -517,5 +518,7 @@ def _hosts(view: View, key: AuthorKey) -> bool:
     party = view.terms.party(key)
     mine = (key,) if party is None else party.keys
     return any(
-        entry.host in mine for claim in _tags_of(view) for entry, _ in claim.tags
+        entry.host in mine
+        for claim in foresight.tags_of(view)
+        for entry, _ in claim.tags
     )

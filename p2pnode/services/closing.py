@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -84,6 +84,26 @@ class Line:
     amount: int
     voucher: Voucher
     verdict: Verdict
+
+    @property
+    def redeem_until(self) -> int:
+        """The last moment at which it can be redeemed, in ms."""
+        claim: Close = self.close.claim()
+        return claim.redeem_until
+
+    def spent(self, mine: Iterable[AuthorKey]) -> int:
+        """Up to where redeems of my keys that are here spend it."""
+        place = (self.close.id, self.voucher.index)
+        claims = [
+            record.claim()
+            for key in mine
+            for record in self.view.evidence.feed(self.view.campaign, key)
+            if record.kind == Kind.REDEEM and record.claim_bytes is not None
+        ]
+        return max(
+            (c.total_before + c.amount for c in claims if (c.close, c.line) == place),
+            default=0,
+        )
 
 
 class Books:
@@ -270,6 +290,23 @@ class Books:
         """The lines of my keys, oldest first; after a loss earlier ones stay mine."""
         reports = (await self.verified(view)).reports
         return await self.read(view, partial(_lines, reports=reports, mine=mine))
+
+    async def check_alive(self, view: View, now_ms: int) -> None:
+        """Refuse to spend where every line of mine has expired.
+
+        Raises:
+            Failure: `voucher-expired`.
+        """
+        lines = await self.lines_of(view, self._library.my_keys(view))
+        ends = [line.redeem_until for line in lines]
+        if ends and max(ends) < now_ms:
+            raise Failure(
+                "voucher-expired",
+                "What this campaign pays you could be redeemed until {time}.",
+                "A voucher before its last day.",
+                "What was not redeemed is the sponsor's: ask there.",
+                time=_clock_time(max(ends)),
+            )
 
     async def claim(self, view: View) -> Line:
         """My latest line of a campaign, as a voucher.

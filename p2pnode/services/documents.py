@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from p2pnode.services import proofs
+from p2pnode.services import foresight, proofs
 from protocols.claims import Enter, Erase, Kind
 from protocols.evidence import receipts
 from protocols.join import Continue, Join
@@ -291,6 +291,7 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
         "format": "p2pnode.evidence/1",
         "campaign": campaign_text(view.campaign),
         "witnesses": len(view.terms.witnesses),
+        "invite_used_up": _used_up(view, mine),
         "records": [
             {
                 "record": record.id.hex(),
@@ -312,6 +313,12 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
             for record in view.evidence.feed(view.campaign, key)
         ],
     }
+
+
+def _used_up(view: View, mine: Sequence[AuthorKey]) -> bool:
+    """Whether others joined by my invite, as many as may use it."""
+    joins = [join for key in mine if (join := foresight.join_of(view, key))]
+    return any(foresight.invite_used_up(view, one.invite, mine) for one in joins)
 
 
 def _erased(record: Record, erasures: Erasures) -> str:
@@ -389,8 +396,8 @@ def scanned(result: Scanned) -> Document:
     }
 
 
-def line(found: Line) -> Document:
-    """One line of mine, with its voucher."""
+def line(found: Line, mine: Sequence[AuthorKey], now_ms: int) -> Document:
+    """One line of mine, with its voucher, and what of it can still be spent."""
     return {
         "campaign": campaign_text(found.view.campaign),
         "title": found.view.terms.title,
@@ -398,8 +405,10 @@ def line(found: Line) -> Document:
         "close": found.close.id.hex(),
         "payee": author_text(found.voucher.line.payee),
         "amount": found.amount,
+        "left": max(0, found.amount - found.spent(mine)),
         "unit": found.view.terms.unit,
-        "redeem_until": found.view.terms.redeem_until,
+        "redeem_until": found.redeem_until,
+        "expired": found.redeem_until < now_ms,
         "issuer": author_text(found.close.author),
         "verdict": found.verdict.value,
         "voucher": voucher_text(found.voucher),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from p2pnode.services.documents import statement
+from p2pnode.services.refusals import detail
 from protocols.claims import Kind
 from protocols.settlement.money import BP, Why
 from protocols.settlement.rules import share as share_of
@@ -62,7 +63,12 @@ def explanation(view: View, verified: Verified, person: AuthorKey | None) -> Doc
         if desk is None or _concerns(grant, desk)
     ]
     found["refused"] = [
-        {**_act(act), "reason": reason.value, "needed": _needed(terms, settlement, act)}
+        {
+            **_act(act),
+            "reason": reason.value,
+            "detail": detail(view, settlement, act, reason),
+            "needed": _needed(terms, settlement, act),
+        }
         for act, reason in settlement.refused
         if desk is None or _is_of(act, desk)
     ]

@@ -236,7 +236,8 @@ class Library:
             "several-campaigns",
             "This node follows {count} campaigns that could be meant.",
             "The id of one campaign, or as much of it as makes it the only one.",
-            "p2pnode campaign list shows the ids; give one: p2pnode campaign show ID",
+            "p2pnode campaign list shows the ids: name one in the same command, as its"
+            " --help says.",
             count=len(found),
         )
 

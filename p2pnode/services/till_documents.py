@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protocols.claims import Kind
 from protocols.errors import ProtocolError
 from protocols.evidence import feed_up_to
 from protocols.settlement.close import read_lists
@@ -13,9 +14,13 @@ from protocols.settlement.voucher import Voucher, make_voucher
 from protocols.text import author_text, campaign_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from p2pnode.services.documents import Document
     from p2pnode.services.library import Library, View
     from p2pnode.services.till import Debt, Level, Noted, Spent, Till
+    from protocols.keys import AuthorKey
+    from protocols.record import Record
     from protocols.settlement.redeem import Spending
 
 
@@ -47,6 +52,58 @@ async def accepted(till: Till, noted: Noted, level: Level) -> Document:
         **await _noted(till, noted, level),
         "limit": till.limit,
         "strangers": [author_text(key) for key in strangers],
+    }
+
+
+async def owed(library: Library, signed: Sequence[Record]) -> Document:
+    """`p2pnode.owed/1`: what was just recognised, and whom it is owed to."""
+    views = {one.scope: await library.view(one.scope) for one in signed}
+    return {
+        "format": "p2pnode.owed/1",
+        "signed": [
+            {
+                "owe": one.id.hex(),
+                "redeem": one.claim().redeem.hex(),
+                "creditor": author_text(one.claim().acceptor),
+                "amount": one.claim().amount,
+                "unit": views[one.scope].terms.unit,
+                "campaign": campaign_text(one.scope),
+                "title": views[one.scope].terms.title,
+            }
+            for one in signed
+        ],
+    }
+
+
+async def paid(till: Till, debtor: AuthorKey, signed: Sequence[Record]) -> Document:
+    """`p2pnode.paid/1`: how much a debtor paid me, of what, and what stays open."""
+    payments = [one for one in signed if one.kind == Kind.PAID]
+    campaign = payments[0].scope
+    debts = [
+        one
+        for one in await till.debts()
+        if one.view.campaign == campaign
+        and one.debtor == debtor
+        and one.creditor in till.my_keys(campaign)
+    ]
+    terms = debts[0].view.terms
+    return {
+        "format": "p2pnode.paid/1",
+        "records": [one.id.hex() for one in signed],
+        "debtor": author_text(debtor),
+        "amount": sum(one.claim().amount for one in payments),
+        "open": sum(one.open for one in debts),
+        "unit": terms.unit,
+        "campaign": campaign_text(campaign),
+        "title": terms.title,
+        "paid": [
+            {
+                "record": one.id.hex(),
+                "owe": one.claim().owe.hex(),
+                "amount": one.claim().amount,
+            }
+            for one in payments
+        ],
     }
 
 

@@ -184,7 +184,7 @@ def test_garbage_makes_no_half_a_node(rubbish: Path, value: str) -> None:
         (["campaign", "bundle", "--out", "absent/x"], 1, "cannot be written"),
         (["attest", "ab" * 32], 1, "not here"),
         (["attest", "ab"], 2, "32 bytes in hex"),
-        (["outcome", "reverse", "ab" * 32, "--amount", str(2**60)], 2, "2^53"),
+        (["outcome", "reverse", "ab" * 32, "--amount", str(2**60)], 2, "not an amount"),
         (["outcome", "add", "--amount", "1", "--person", "x"], 3, "bad-code"),
         (["peer", "block", "me"], 2, "a peer id"),
         (["peer", "add", "/ip4/127.0.0.1/tcp/1"], 2, "/p2p/"),

@@ -287,3 +287,52 @@ def test_the_books_as_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "p2pc1x" in second
     assert "2.05 CNY" in second
     assert twice.startswith("Spent twice by ")
+
+
+LINE: dict[str, Any] = {
+    "title": "Balloons",
+    "round": 1,
+    "amount": 20_000,
+    "left": 5_000,
+    "unit": "CNY",
+    "redeem_until": 1_000,
+    "expired": True,
+    "issuer": "p2p1shop",
+    "voucher": "P2PNODE:V/AAAA",
+}
+
+
+def test_a_list_says_what_is_left_and_what_expired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = {**LINE, "left": 20_000, "expired": False}
+    answering(monkeypatch, {"lines": [LINE, good]})
+    _, old, new = cli(tmp_path, "reward", "list").out.splitlines()
+    assert "200.00 CNY   50.00 CNY" in old
+    assert "EXPIRED" in old
+    assert "EXPIRED" not in new
+
+
+def test_a_claim_says_what_is_left_and_that_it_expired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, LINE)
+    told = cli(tmp_path, "reward", "claim").err
+    assert "50.00 CNY of it is left" in told
+    assert "EXPIRED" in told
+    answering(monkeypatch, {**LINE, "left": 20_000, "expired": False})
+    assert cli(tmp_path, "reward", "claim").err == ""
+
+
+def test_money_owed_and_paid_is_said_as_money(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid = {**LINE, "debtor": "p2p1a", "amount": 205, "open": 1_500}
+    answering(monkeypatch, paid)
+    said = cli(tmp_path, "reward", "paid", "p2p1a", "205").out
+    assert said == (
+        "Balloons: signed that p2p1a paid you 2.05 CNY; 15.00 CNY is still open.\n"
+    )
+    answering(monkeypatch, {"signed": [{"creditor": "p2p1b", **paid}]})
+    said = cli(tmp_path, "reward", "owe").out
+    assert said == "Signed: you owe p2p1b 2.05 CNY.\n"

@@ -14,7 +14,9 @@ from PIL import Image
 from cli import codes, i18n, main
 from p2pnode import identity, pictures, tag_file
 from p2pnode.failures import Failure
+from p2pnode.high_water import NO_KEY, Mark
 from p2pnode.identity import Identity
+from p2pnode.store.mark_file import NAME, MarkFile
 from protocols.keys import AuthorKey
 from protocols.tags.code import SerialCode, read_code
 from protocols.text import author_text
@@ -70,7 +72,7 @@ def test_from_new_to_show(run: Run, shop: Identity, tmp_path: Path) -> None:
         assert shown["tag"] == tag["tag"]
         assert shown["issuer"] == author_text(shop.author_key.author)
         assert shown["place"] == "the old town"
-    (text,) = codes.read_argument(printed["files"][0])
+    (text,) = codes.read_argument(printed["files"][0], "T")
     assert isinstance(read_code(text), SerialCode)
     assert run("show", text.lower(), "--json")[0]["tag"] == listed["tags"][0]["tag"]
 
@@ -150,6 +152,31 @@ def test_what_no_tag_can_say(
     assert not list(tmp_path.glob("*.tags"))
 
 
+def test_tags_name_the_key_at_work_after_a_loss(
+    run: Run, shop: Identity, tmp_path: Path
+) -> None:
+    mark = MarkFile(tmp_path / "home" / NAME)
+    for used, key in enumerate(shop.author_keys[1:], 2):
+        mark.write(Mark(store="x", used=used), sync=True)
+        run(*NEW, "--file", f"{used}.tags")
+        assert tag_file.read(tmp_path / f"{used}.tags").issuer == key.author
+    mark.write(Mark(store="x", used=NO_KEY), sync=True)
+    mark.close()
+    failed, _ = run(*NEW, "--json", code=1)
+    assert failed["reason"] == "no-key-left"
+
+
+@pytest.mark.parametrize(
+    ("carrier", "says"), [("serial", "cover it"), ("printed", "photo of a printed")]
+)
+def test_what_to_mind_is_said_of_the_carrier_that_was_printed(
+    run: Run, carrier: str, says: str
+) -> None:
+    run(*NEW, "--carrier", carrier)
+    said, _ = run("print", "balloons.tags", "--out", "pictures")
+    assert says in said
+
+
 def test_group_names_are_not_paths(run: Run, tmp_path: Path) -> None:
     run("new", "--group", "../../气球 / 1", "--count", "1")
     assert [path.name for path in tmp_path.glob("*.tags")] == ["气球-1.tags"]
@@ -159,7 +186,7 @@ def test_group_names_are_not_paths(run: Run, tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("P2PNODE:T/AAAA", "bad-code"),
-        ("P2PNODE:I/SIA4IATBMI", "bad-code"),
+        ("P2PNODE:I/SIA4IATBMI", "wrong-kind"),
         ("nothing.png", "no-file"),
     ],
 )
@@ -213,7 +240,7 @@ def test_a_damaged_tag_file_is_refused(
 
 def test_draw(run: Run) -> None:
     run("draw", "p2pnode:t/siA4iatbmi", "--out", "x.png", "--caption", "气球")
-    assert codes.read_argument("x.png") == ["P2PNODE:T/SIA4IATBMI"]
+    assert codes.read_argument("x.png", "T") == ["P2PNODE:T/SIA4IATBMI"]
     failed, _ = run("draw", "P2PNODE:T/AAAA", "--out", "x.png", "--json", code=1)
     assert failed["reason"] == "file-exists"
     failed, _ = run("draw", "x" * 5_000, "--out", "y.png", "--json", code=1)
@@ -224,31 +251,31 @@ def test_draw(run: Run) -> None:
 
 
 def test_an_argument_is_a_text_or_a_picture(tmp_path: Path) -> None:
-    assert codes.read_argument(" P2PNODE:T/AAAA\n") == ["P2PNODE:T/AAAA"]
+    assert codes.read_argument(" P2PNODE:T/AAAA\n", "T") == ["P2PNODE:T/AAAA"]
     first, second = tmp_path / "1.png", tmp_path / "2.png"
     pictures.draw("P2PNODE:T/FIRST", first)
     pictures.draw("https://example.org", second)
-    assert codes.read_argument(str(first)) == ["P2PNODE:T/FIRST"]
+    assert codes.read_argument(str(first), "T") == ["P2PNODE:T/FIRST"]
     assert refused(str(second)) == "foreign-code"
 
     sheet = Image.new("L", (2_000, 1_000), 255)
     sheet.paste(Image.open(first), (0, 0))
     sheet.paste(Image.open(second), (1_000, 0))
     sheet.save(tmp_path / "3.png")
-    assert codes.read_argument(str(tmp_path / "3.png")) == ["P2PNODE:T/FIRST"]
+    assert codes.read_argument(str(tmp_path / "3.png"), "T") == ["P2PNODE:T/FIRST"]
 
     second.unlink()
     pictures.draw("P2PNODE:T/SECOND", second)
     sheet.paste(Image.open(second), (1_000, 0))
     sheet.save(tmp_path / "3.png")
     assert refused(str(tmp_path / "3.png")) == "several-codes"
-    found = codes.read_argument(str(tmp_path / "3.png"), several=True)
+    found = codes.read_argument(str(tmp_path / "3.png"), "T", several=True)
     assert sorted(found) == ["P2PNODE:T/FIRST", "P2PNODE:T/SECOND"]
 
 
 def refused(argument: str) -> str:
     with pytest.raises(Failure) as caught:
-        codes.read_argument(argument)
+        codes.read_argument(argument, "T")
     assert caught.value.expected
     assert caught.value.cure
     return caught.value.reason

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from cli import accounts, client, i18n, main, output
+from cli import accounts, client, i18n, main, output, peer
 from cli.campaign_terms import guarantees
 from cli.words import word
 from p2pnode import daemon
@@ -196,6 +196,43 @@ def test_the_ready_line_is_words_on_a_terminal(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     assert main.run(["run", *args]) == 0
     assert capsys.readouterr().out.startswith(begins)
+
+
+@pytest.mark.usefixtures("chinese")
+def test_no_english_is_left_in_init_and_doctor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("P2PNODE_HOME", str(tmp_path / "home"))
+    assert main.run(["init", "--role", "merchant"]) == 0
+    assert "merchant" not in capsys.readouterr().out
+    main.run(["doctor"])
+    said = capsys.readouterr().out.splitlines()
+    levels = [line.split()[0] for line in said if not line.startswith(" ")]
+    assert levels
+    assert not [level for level in levels if level.isascii()]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("cannot read the address '/ip4/x': no", "the address is mistyped"),
+        ("cannot reach /ip4/...: no answer within 10 s", "no answer from there"),
+        ("something new", "something new"),
+        ("", "still trying"),
+    ],
+)
+def test_why_a_peer_does_not_answer_is_said_in_one_language(
+    error: str,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    address = "/ip4/192.0.2.7/tcp/1/p2p/12D3KooWx"
+    known = {"peers": [{"peer": "12D3KooWx", "connected": False, "error": error}]}
+    monkeypatch.setattr(client, "call", lambda *_args: known)
+    monkeypatch.setattr(peer, "LOOK_S", 0)
+    assert main.run(["peer", "add", address]) == 0
+    assert f"does not answer yet: {says}" in capsys.readouterr().out
 
 
 def test_nobody_is_me_in_a_file(

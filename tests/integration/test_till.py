@@ -13,7 +13,7 @@ import trio.testing
 from p2pnode.failures import Failure
 from p2pnode.high_water import Mark
 from p2pnode.ports import StoreInDoubt
-from p2pnode.services import till_documents
+from p2pnode.services import documents, till_documents
 from p2pnode.services.till import Level
 from p2pnode.store.memory import MemoryStore
 from protocols.claims import Kind, Owe
@@ -34,6 +34,7 @@ from protocols.settlement.redeem import (
 )
 from protocols.tags.code import read_code
 from protocols.terms import Party, Role
+from protocols.text import author_text
 from tests.integration.test_services import (
     HandClock,
     Player,
@@ -155,6 +156,42 @@ async def test_redeem_accept_owe_paid_between_shops_that_follow() -> None:
     await carry(t.a, t.b)
     assert [one["open"] for one in (await books(t.a))["i_owe"]] == [0]
     assert (await books(t.alice))["redeemed"][0]["amount"] == 150_000
+
+
+async def test_what_is_left_of_a_line_and_that_it_expired_is_told() -> None:
+    t = await town()
+    view = await t.alice.view()
+
+    async def told() -> tuple[int, bool]:
+        mine = t.alice.library.my_keys(view)
+        line = documents.line(await t.alice.books.claim(view), mine, t.clock.ms)
+        return line["left"], line["expired"]
+
+    assert await told() == (LINE, False)
+    await t.alice.books.check_alive(view, t.clock.ms)
+    await t.redeem(150_000)
+    assert await told() == (LINE - 150_000, False)
+    t.clock.ms = view.terms.redeem_until + 1
+    assert await told() == (LINE - 150_000, True)
+    await refused("voucher-expired", t.alice.books.check_alive(view, t.clock.ms))
+    await t.a.books.check_alive(await t.a.view(), t.clock.ms)  # it is owed nothing
+
+
+async def test_what_is_owed_and_paid_is_told_with_names_and_money() -> None:
+    t = await town()
+    await t.follow(t.b)
+    await t.b.till.accept(await t.redeem(150_000), 150_000)
+    await carry(t.a, t.alice)
+    owed = await till_documents.owed(t.a.library, await t.a.till.recognise_all())
+    (one,) = owed["signed"]
+    assert (one["title"], one["unit"]) == ("ten red balloons", "CNY")
+    assert (one["creditor"], one["amount"]) == (author_text(t.key("b")), 150_000)
+    await carry(t.a, t.b)
+    signed = await t.b.till.paid(t.key("a"), 50_000)
+    paid = await till_documents.paid(t.b.till, t.key("a"), signed)
+    assert (paid["amount"], paid["open"], paid["unit"]) == (50_000, 100_000, "CNY")
+    assert [one["owe"] for one in paid["paid"]] == [one["owe"]]
+    assert len(paid["records"]) == 2, "the shop entered, too"
 
 
 async def test_a_shop_that_lost_its_key_is_paid_under_the_next() -> None:

@@ -354,6 +354,23 @@ def test_a_bad_shop_file(old: str, new: str, reason: str | None, at: str) -> Non
     assert (fault.reason, fault.line) == (reason, line_of(SHOP, at))
 
 
+def wide(text: str) -> str:
+    """As a Chinese keyboard in full width types it."""
+    return "".join(chr(ord(character) + 0xFEE0) for character in text)
+
+
+def test_full_width_is_read_in_quotes_and_named_outside() -> None:
+    keyed = SHOP.replace('"7d"', f'"{wide("7d")}"')
+    key = author_text(KEYS[5])
+    assert compiled(keyed.replace(key, wide(key))) == compiled(SHOP)
+    for old in ('unit   = "CNY"', '"书店", "药店"'):
+        sign = "=" if "=" in old else ","
+        fault = refused(SHOP.replace(old, old.replace(sign, wide(sign))))
+        assert fault.reason == "bad-toml"
+        assert wide(sign) in fault.cure
+    assert "half width" not in refused(SHOP + "\nx").cure
+
+
 def test_a_key_of_two_parties_is_refused() -> None:
     merchant, extra = author_text(KEYS[5]), author_text(KEYS[20])
     text = re.sub(
