@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli import accounts, client, frame, home, kinds, output
+from cli import accounts, client, frame, home, kinds, limits, output
 from cli.i18n import _
 from p2pnode.failures import BAD_REQUEST, Failure
 
 if TYPE_CHECKING:
     from p2pnode.tag_file import TagFile
     from p2pnode.terms_check import Guarantees
+    from p2pnode.terms_check import Warning as TermsWarning
     from protocols.terms import Terms
 
 MINUTE_S = 60
@@ -103,11 +104,11 @@ def _no_author() -> Failure:
 @click.argument("file")
 def check(file: str, *, as_json: bool) -> None:
     """Compile the file and review it; no node is needed to run."""
+    from p2pnode.system import SystemClock
     from p2pnode.terms_check import review
-    from protocols.text import author_text
 
     terms = _compile(file, bytes(16))
-    found = review(terms)
+    found = review(terms, SystemClock().now_ms())
     if as_json:
         output.document(
             "campaign-check",
@@ -127,20 +128,24 @@ def check(file: str, *, as_json: bool) -> None:
                     }
                     for gain in found.clone_gains
                 ],
-                "warnings": [
-                    {
-                        "code": one.code,
-                        "stage": one.stage,
-                        "key": author_text(one.key) if one.key else None,
-                        "value": one.value,
-                        "name": one.name,
-                    }
-                    for one in found.warnings
-                ],
+                "limits": limits.document(terms),
+                "warnings": [_warning(one) for one in found.warnings],
             },
         )
         return
     _say_review(terms, found)
+
+
+def _warning(one: TermsWarning) -> dict[str, Any]:
+    from protocols.text import author_text
+
+    return {
+        "code": one.code,
+        "stage": one.stage,
+        "key": author_text(one.key) if one.key else None,
+        "value": one.value,
+        "name": one.name,
+    }
 
 
 def guarantees(found: Guarantees) -> list[str]:
@@ -182,6 +187,7 @@ def _say_review(terms: Terms, found: Any) -> None:
         _("It costs at most {cost}.").format(
             cost=accounts.money(found.cost_max, terms.unit)
         ),
+        *limits.sentences(terms),
         *guarantees(found.guarantees),
         _("The witnesses' owners, as the terms say:"),
     )
@@ -210,13 +216,19 @@ def _say_review(terms: Terms, found: Any) -> None:
 @click.argument("file")
 def publish(file: str, *, as_json: bool) -> None:
     """Compile, then let the node sign and spread them."""
+    from cli.warnings import sentence
     from p2pnode import tag_file
+    from p2pnode.system import SystemClock
+    from p2pnode.terms_check import over
 
     terms = _compile(file, os.urandom(16))
+    late = list(over(terms, SystemClock().now_ms()))
+    for warning in () if as_json else late:
+        output.talk(_("Note: {text}").format(text=sentence(warning)))
     body = publication(terms, [tag_file.read(name) for name in _tag_files(file)])
     answer = client.call("POST", "/campaigns", body)
     if as_json:
-        output.as_json(answer)
+        output.as_json({**answer, "warnings": [_warning(one) for one in late]})
         return
     output.say(
         _("Published {title}.").format(title=answer["title"]),

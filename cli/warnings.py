@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cli import accounts
 from cli.i18n import _
 
 if TYPE_CHECKING:
@@ -13,11 +14,19 @@ if TYPE_CHECKING:
 def sentence(warning: TermsWarning) -> str:
     """The warning in the language of the person."""
     words = _sentences().get(warning.code, warning.code)
-    return words.format(stage=warning.stage, value=warning.value, name=warning.name)
+    return words.format(
+        stage=warning.stage,
+        value=warning.value,
+        name=warning.name,
+        time=accounts.moment(warning.value),
+    )
 
 
 def _sentences() -> dict[str, str]:
     return {
+        "rounds-over": _(
+            "All rounds are over, since {time}: nothing that anybody does counts."
+        ),
         "one-witness": _(
             "One witness decides alone what counts. With 4, one may lie or be off."
         ),

@@ -6,12 +6,12 @@ makes the sentences.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from p2pnode import typed
 from protocols.terms import (
     Act,
     Condition,
@@ -87,8 +87,8 @@ class Review:
     warnings: tuple[Warning, ...]
 
 
-def review(terms: Terms) -> Review:
-    """Review valid terms."""
+def review(terms: Terms, now_ms: int = 0) -> Review:
+    """Review valid terms, as they would be published now."""
     return Review(
         cost_max=_cost_max(terms),
         guarantees=Guarantees(
@@ -99,6 +99,7 @@ def review(terms: Terms) -> Review:
         ),
         clone_gains=tuple(_clone_gains(terms)),
         warnings=(
+            *over(terms, now_ms),
             *_witness_warnings(terms),
             *_owner_warnings(terms),
             *_campaign_warnings(terms),
@@ -114,6 +115,13 @@ def review(terms: Terms) -> Review:
             ),
         ),
     )
+
+
+def over(terms: Terms, now_ms: int) -> Iterator[Warning]:
+    """A warning if nothing that is done from now on can count."""
+    end = terms.rounds[-1].closes
+    if end < now_ms:
+        yield Warning(code="rounds-over", value=end)
 
 
 def _cost_max(terms: Terms) -> int:
@@ -174,7 +182,7 @@ def _owner_warnings(terms: Terms) -> Iterator[Warning]:
 
 def _plain(name: str) -> str:
     """A name as people take it: without case, width and spaces."""
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return "".join(typed.plain(name).casefold().split())
 
 
 def _campaign_warnings(terms: Terms) -> Iterator[Warning]:
