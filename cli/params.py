@@ -5,6 +5,7 @@ Each is read once, here, the same way for every command: full width or half.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import click
@@ -15,6 +16,8 @@ from p2pnode import typed
 from p2pnode.failures import BAD_REQUEST, Failure
 from protocols.limits import INT_MAX
 
+WHOLE: Final = re.compile("[+-]?[0-9]{1,30}")
+
 
 class Whole(click.IntRange):
     """A whole number within bounds."""
@@ -24,6 +27,12 @@ class Whole(click.IntRange):
     ) -> Any:
         """Read it in half width."""
         plain: Any = typed.plain(value) if isinstance(value, str) else value
+        if isinstance(plain, str) and not WHOLE.fullmatch(plain):
+            self.fail(
+                _("{value} is not a whole number.").format(value=value or '""'),
+                param,
+                ctx,
+            )
         return super().convert(plain, param, ctx)
 
 

@@ -44,8 +44,10 @@ def command(
             output.as_json(answer)
             continue
         output.say(
-            _("Signed for {title}, record {seq}.").format(
-                title=answer["title"], seq=answer["seq"]
+            _("Signed for {title}, record no. {seq}: {id}").format(
+                title=answer["title"],
+                seq=answer["seq"],
+                id=answer["record"][: accounts.ID_SHOWN],
             )
         )
         if answer["warning"]:

@@ -203,6 +203,16 @@ def test_no_command_guesses_what_an_amount_means(
     assert (said.code, said.document["reason"]) == (2, "bad-amount"), said
 
 
+@pytest.mark.parametrize("number", ["x", "1.5", "1_000", "", "0x1", "\u0663"])
+def test_what_is_no_number_is_said_without_clicks_words(
+    number: str, tmp_path: Path
+) -> None:
+    said = cli(tmp_path / "none", "campaign", "invite", "--uses", number)
+    assert said.code == 2
+    assert "is not a whole number" in said.err
+    assert "range" not in said.err
+
+
 def test_what_is_wide_and_what_is_not() -> None:
     assert typed.code(f"\u3000{wide('(P2PNODE:T/AB)')}。") == "P2PNODE:T/AB"
     assert [
