@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli import campaign_proofs, client, frame, output, params, vouching
+from cli import accounts, campaign_proofs, client, frame, output, params, vouching
 from cli.i18n import _
 
 command = frame.group(
@@ -59,11 +59,13 @@ def add(
         output.as_json(answer)
         return
     vouching.show_word(answer)
-    output.say(
-        _("To take it back: p2pnode outcome reverse {seq} --amount {amount}").format(
-            **answer
+    if answer["refund_until"] is not None:
+        text = _(
+            "After a refund, until {time}: p2pnode outcome reverse {seq} --amount"
+            " {amount}"
         )
-    )
+        facts = {**answer, "time": accounts.moment(answer["refund_until"])}
+        output.say(text.format(**facts))
 
 
 @frame.command(

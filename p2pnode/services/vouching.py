@@ -25,6 +25,7 @@ def word(view: View, record: Record) -> Document:
         "stage": _stage(view, claim.stage),
         "person": author_text(claim.author),
         "amount": claim.amount,
+        "refund_until": _refund_until(view, record, claim),
         "by": "scan" if scan else "card" if claim.card else None,
         "act": None if act is None else act.hex(),
         "act_kind": None if act is None else _kind(view, act),
@@ -54,6 +55,15 @@ def reversal(view: View, record: Record) -> Document:
         **found,
         "warnings": foresight.doubts(view, record),
     }
+
+
+def _refund_until(view: View, record: Record, claim: Attest | Outcome) -> int | None:
+    """Until when an outcome can be taken back, by my clock; None: it never can."""
+    index, stages = claim.stage, view.terms.stages
+    if isinstance(claim, Attest) or index is None or index >= len(stages):
+        return None
+    refund_ms = stages[index].refund_ms
+    return record.header.time_ms + refund_ms if refund_ms else None
 
 
 def _signed(view: View, record: Record) -> Document:

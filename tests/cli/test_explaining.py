@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli import i18n
+from cli.doubts import _doubts, doubt
 from cli.explaining import show_explanation
 from cli.reasons import needed, reason
-from p2pnode.services import explaining
+from p2pnode.services import explaining, foresight, refusals
 from p2pnode.services.closing import verify
 from p2pnode.services.library import View
 from protocols.bundle import write_bundle
 from protocols.errors import Reason
 from protocols.keys import AuthorKey
+from protocols.terms import Flat, Once
 from protocols.text import author_text
 from tests.nodes import cli
-from tests.worlds import NETWORK, World, key_of
+from tests.worlds import NETWORK, SCAN_STAGE, World, key_of
 
 NOT_OF_SETTLEMENT = {
     *(Reason.TOO_LARGE, Reason.NOT_CANONICAL, Reason.BAD_TEXT, Reason.BAD_SHAPE),
@@ -114,6 +118,44 @@ def test_shares_say_why_and_by_which_part(world: World) -> None:
         assert parts == act["pool"]
     (refused,) = found["refused"]
     assert (refused["reason"], refused["needed"]["once"]) == ("once", "tag")
+
+
+@pytest.mark.parametrize("once", Once)
+def test_after_the_last_act_that_is_paid_it_says_so(
+    once: Once, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert SCAN_STAGE.reward is not None
+    reward = replace(SCAN_STAGE.reward, rule=Flat(first=2), amount=1_000)
+    stage = replace(SCAN_STAGE, once=once, reward=reward)
+    made = World(balloons=3, witnesses=1, rounds=1, stages=(stage,))
+    for name in ("alice", "bob", "carol"):
+        made.join(name)
+    for name, balloon in (("alice", 0), ("bob", 1), ("carol", 2), ("carol", 1)):
+        made.scan(name, balloon)
+        made.see()
+    made.finish_round(1)
+    made.close(1)
+    found = explained(made)
+    late, again = found["refused"]
+    assert (late["reason"], again["reason"]) == ("once", "once")
+    assert late["detail"] == {"code": "first-taken", "first": 2}
+    assert again["detail"] is None, "it repeats one that is paid"
+    show_explanation(found)
+    said = capsys.readouterr().out
+    assert "only the first 2 acts of this stage are paid" in said
+    assert said.count("It would have taken") == 1
+
+
+def test_every_doubt_has_a_sentence(language: str) -> None:
+    facts = {"most": 1, "before": 1, "time": 1, "once": "person", "first": 1}
+    for code in _doubts():
+        said = doubt({"code": code, **facts}, "CNY")
+        assert said != code
+        assert "{" not in said
+        assert said.isascii() == (language == "en"), (code, said)
+    source = inspect.getsource(foresight) + inspect.getsource(refusals)
+    said_codes = set(re.findall(r'"code": "([a-z-]+)"|\("(over-[a-z]+)"', source))
+    assert {a or b for a, b in said_codes} <= set(_doubts())
 
 
 def test_sums_are_the_statement_in_every_round(world: World) -> None:

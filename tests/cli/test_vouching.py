@@ -17,6 +17,7 @@ SALE: dict[str, Any] = {
     "stage": "buy",
     "person": "p2p1alice",
     "amount": 12_800,
+    "refund_until": None,
     "by": "card",
     "act": None,
     "act_kind": None,
@@ -57,9 +58,10 @@ def test_an_outcome_is_echoed_with_its_number_and_how_to_take_it_back(
         "Balloons: buy by p2p1alice, 128.00 CNY.",
         "  bound to her by her card",
         f"Your record no. 3: {ID}",
-        "To take it back: p2pnode outcome reverse 3 --amount 12800",
     ]
     assert err == []
+    out, _ = say(monkeypatch, capsys, {**SALE, "refund_until": 1}, *args)
+    assert out[-1].endswith(": p2pnode outcome reverse 3 --amount 12800")
 
 
 @pytest.mark.parametrize(

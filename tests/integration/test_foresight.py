@@ -82,6 +82,7 @@ async def test_a_good_sale_is_echoed_without_a_doubt() -> None:
     for one, by in ((by_card, "card"), (sale, "scan")):
         assert codes(one) == []
         assert (one["stage"], one["amount"], one["by"]) == ("buy", 1_000, by)
+    assert sale["refund_until"] // MINUTE == counter.clock.ms // MINUTE + 60
     assert (sale["tag"], sale["place"], sale["host"]) == ("balloon", "", None)
     view = await counter.shop.view()
     back = await counter.shop.acts.reverse(
