@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import click
 
-from cli import accounts, frame, output
+from cli import accounts, frame, output, params
 from cli.demo_cheats import CHEATS
 from cli.demo_play import OFFLINE, SHOPS, UNIT, Member, Play, run, tidy
 from cli.i18n import _
@@ -228,7 +228,7 @@ class Neighbourhood(Play):
 )
 @click.option(
     "--nodes",
-    type=click.IntRange(NODES, 40),
+    type=params.Whole(NODES, 40),
     default=NODES,
     show_default=True,
     help=_("How many node processes."),

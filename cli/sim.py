@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cli import frame, output
+from cli import frame, output, params
 from cli.i18n import _
 from p2pnode.swarm.torture.roles import CHEAT_NODES_MIN, CHEATS
 
@@ -31,14 +31,14 @@ NODES: Final = 40
 @click.option("--seed", default=1, show_default=True, help=_("The first seed."))
 @click.option(
     "--seeds",
-    type=click.IntRange(1),
+    type=params.Whole(1),
     default=1,
     show_default=True,
     help=_("How many seeds, one after another."),
 )
 @click.option(
     "--nodes",
-    type=click.IntRange(NODES_MIN, 400),
+    type=params.Whole(NODES_MIN, 400),
     default=NODES,
     show_default=True,
     help=_("Nodes in the simulated world."),
@@ -51,7 +51,7 @@ NODES: Final = 40
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(1, 256),
+    type=params.Whole(1, 256),
     default=1,
     show_default=True,
     help=_("Seeds that run at once, each in a process of its own."),

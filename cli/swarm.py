@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cli import client, frame, output
+from cli import client, frame, output, params
 from cli.i18n import _
 from p2pnode.failures import BAD_REQUEST, UNREACHABLE, Failure
 
@@ -74,7 +74,7 @@ def _swarm(where: Path | None) -> Swarm:
 @HOME
 @click.option(
     "--nodes",
-    type=click.IntRange(2, NODES_MAX),
+    type=params.Whole(2, NODES_MAX),
     default=4,
     show_default=True,
     help=_("At least so many nodes; those of earlier starts come back, too."),
@@ -82,7 +82,7 @@ def _swarm(where: Path | None) -> Swarm:
 @click.option(
     "--records-per-second",
     "rate",
-    type=click.IntRange(0, RATE_MAX),
+    type=params.Whole(0, RATE_MAX),
     default=1,
     show_default=True,
     help=_("How many records all nodes together sign, in turn."),
