@@ -149,6 +149,31 @@ async def make_campaign(
     return make_serial(key, tags[0].entry, 0, tags[0].secrets[0])
 
 
+@pytest.mark.parametrize("first", [False, True], ids=["after it", "before it"])
+async def test_a_link_that_names_a_witness_scope_takes_it_from_nobody(
+    first: bool,
+) -> None:
+    clock = HandClock()
+    sponsor, witness = (Player(name, "merchant", clock) for name in ("a", "b"))
+    await sponsor.open()
+    await make_campaign(sponsor)
+    view = await sponsor.view()
+    scope = witness_scope(view.campaign)
+    await witness.open()
+    for campaign in (scope, view.campaign) if first else (view.campaign, scope):
+        await witness.library.follow(campaign)
+    await sponsor.library.follow(scope)
+    for _ in range(3):
+        clock.ms += MINUTE
+        await sponsor.witness.tend(view)
+        await carry(sponsor, witness)
+    me = view.terms.witnesses[0].key
+    assert len(view.evidence.feed(scope, me)) == 1
+    other = await witness.library.view(view.campaign)
+    assert len(other.evidence.feed(scope, me)) == 1
+    assert witness.library.campaign_of(scope) == view.campaign
+
+
 async def test_publish_invite_join_scan_witness_close_claim() -> None:
     clock = HandClock()
     sponsor = Player("shop", "merchant", clock)
