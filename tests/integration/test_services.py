@@ -22,7 +22,7 @@ from p2pnode.services.till import Till
 from p2pnode.services.witness import Witness
 from p2pnode.store.memory import MemoryStore
 from protocols.errors import Reason
-from protocols.keys import Scope, Seed, SigningKey, witness_scope
+from protocols.keys import AuthorKey, Scope, Seed, SigningKey, witness_scope
 from protocols.record import encode_record
 from protocols.settlement.verify import Verdict
 from protocols.tags.code import About, make_batch, make_serial, read_code
@@ -125,7 +125,10 @@ async def carry(one: Player, other: Player) -> None:
 
 
 async def make_campaign(
-    sponsor: Player, stages: tuple[Stage, ...] = (), named: tuple[Party, ...] = ()
+    sponsor: Player,
+    stages: tuple[Stage, ...] = (),
+    named: tuple[Party, ...] = (),
+    sponsors: tuple[AuthorKey, ...] = (),
 ) -> str:
     """Publish a campaign of one balloon, the sponsor its only witness.
 
@@ -135,7 +138,7 @@ async def make_campaign(
     assert key is not None
     tags = make_batch(key.author, b"b" * 16, ["balloon"], [[b"s" * 16]], About())
     own = {
-        "sponsor": (key.author,),
+        "sponsor": tuple(sorted((key.author, *sponsors))),
         "witnesses": (TermsWitness(key=key.author, owner="me"),),
         "groups": (Group(name="balloons", count=1, root=group_root([tags[0].entry])),),
         "conditions": (Condition(stage=0, count=Count.DISTINCT_TAGS, least=1),),
