@@ -75,11 +75,17 @@ class Mark:
         Raises:
             ValueError, KeyError, TypeError: it is none.
         """
-        fields = json.loads(data)
+        try:
+            fields = json.loads(data)
+        except RecursionError as error:
+            raise ValueError("nested too deep") from error
+        count, used = fields["count"], fields["used"]
+        if type(count) is not int or type(used) is not int or count < 0 or used < 1:
+            raise ValueError(f"counts {count} and {used}")
         return Mark(
             store=str(fields["store"]),
-            count=int(fields["count"]),
-            used=int(fields["used"]),
+            count=count,
+            used=used,
             twin=str(fields.get("twin", "")),
         )
 

@@ -173,8 +173,10 @@ class Library:
         if entry.person_index is not None:
             key = self.identity.person_key(campaign, entry.person_index)
             self._feeds.own(key.author)
+        # A link may call a campaign what is another's witness scope: that stays its.
+        self._watched.setdefault(campaign, campaign)
+        self._watched[witness_scope(campaign)] = campaign
         for scope in (campaign, witness_scope(campaign)):
-            self._watched[scope] = campaign
             await self._feeds.follow(scope)
         self._entries[campaign] = entry  # last: a full disk may stop it half-way
 

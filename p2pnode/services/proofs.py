@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from p2pnode.failures import NOT_FOUND, Failure
 from p2pnode.services.feeds import Draft
@@ -44,6 +44,10 @@ def proof_file(view: View, charge: Charge) -> Iterator[bytes]:
     proof = make_proof(view.terms_record, view.evidence, charge)
     check_proof(write_proof(proof))
     return write_proof(proof)
+
+
+DISPUTES_MAX: Final = 16
+"""Closes of one campaign that a node disputes: more would say nothing more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +160,9 @@ class Proofs:
     async def dispute(self, view: View) -> tuple[Record, ...]:
         """Sign a dispute of each close that is wrong and that I have not disputed.
 
+        Of one campaign `DISPUTES_MAX` in all, the gravest first: a sponsor that signs
+        wrong closes by the thousand would have me fill my own feed.
+
         Raises:
             Failure: `not-joined`, this node has no key in the campaign.
             FeedStopped, StoreInDoubt, StoreFull: nothing was signed.
@@ -178,6 +185,7 @@ class Proofs:
             )
             claim = Dispute(salt=self._rng.token(16), close=close, statement_root=own)
             drafts.append(Draft(kind=Kind.DISPUTE, claim=claim))
+        del drafts[max(0, DISPUTES_MAX - len(said)) :]
         if not drafts:
             return ()
         return await self._feeds.publish_many(key, view.campaign, drafts)

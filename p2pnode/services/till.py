@@ -452,7 +452,19 @@ class Till:
             )
 
     def _is_issuer(self, view: View) -> bool:
-        return self._library.key_among(view.terms.sponsor) is not None
+        """Whether I sign for a campaign unasked: a key of mine published or closed it.
+
+        Anybody may write my key into terms as one more sponsor.
+        """
+        if self._library.key_among(view.terms.sponsor) is None:
+            return False
+        mine = {key.author for key in self._library.identity.author_keys}
+        return any(
+            record.kind in (Kind.TERMS, Kind.CLOSE)
+            for author in view.terms.sponsor
+            if author in mine
+            for record in view.evidence.feed(view.campaign, author)
+        )
 
     def _issuing_key(self, view: View) -> SigningKey:
         key = self._library.key_among(view.terms.sponsor)

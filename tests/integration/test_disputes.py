@@ -10,6 +10,8 @@ import pytest
 from p2pnode.failures import Failure
 from p2pnode.services import documents
 from p2pnode.services.closing import close_drafts
+from p2pnode.services.feeds import Draft
+from p2pnode.services.proofs import DISPUTES_MAX
 from p2pnode.swarm.cheater import lie
 from protocols.claims import Dispute, Kind
 from protocols.feed import prove_fork
@@ -201,6 +203,22 @@ async def test_two_closes_of_one_round_are_disputed_both(street: Street) -> None
     assert {one.claim().close.hex() for one in signed} == {
         one["close"] for one in said["closes"]
     }
+
+
+async def test_a_thousand_wrong_closes_fill_nobodys_feed(street: Street) -> None:
+    await street.leave_out()
+    view, key = await street.sponsor.view(), street.sponsor.identity.author_key
+    assert key is not None
+    feed = view.evidence.feed(view.campaign, key.author)
+    (close,) = [one for one in feed if one.kind == Kind.CLOSE]
+    salts = (turn.to_bytes(16, "big") for turn in range(30))
+    again = [replace(close.claim(), salt=salt) for salt in salts]
+    drafts = [Draft(kind=Kind.CLOSE, claim=claim) for claim in again]
+    await street.sponsor.feeds.publish_many(key, view.campaign, drafts)
+    await street.share()
+    alice = street.alice
+    assert len(await alice.proofs.dispute(await alice.view())) == DISPUTES_MAX
+    assert await alice.proofs.dispute(await alice.view()) == ()
 
 
 async def test_a_fork_that_a_node_was_told_of_is_proven(street: Street) -> None:

@@ -22,7 +22,7 @@ from p2pnode.services.till import Till
 from p2pnode.services.witness import Witness
 from p2pnode.store.memory import MemoryStore
 from protocols.errors import Reason
-from protocols.keys import Scope, Seed, SigningKey, witness_scope
+from protocols.keys import AuthorKey, Scope, Seed, SigningKey, witness_scope
 from protocols.record import encode_record
 from protocols.settlement.verify import Verdict
 from protocols.tags.code import About, make_batch, make_serial, read_code
@@ -125,7 +125,10 @@ async def carry(one: Player, other: Player) -> None:
 
 
 async def make_campaign(
-    sponsor: Player, stages: tuple[Stage, ...] = (), named: tuple[Party, ...] = ()
+    sponsor: Player,
+    stages: tuple[Stage, ...] = (),
+    named: tuple[Party, ...] = (),
+    sponsors: tuple[AuthorKey, ...] = (),
 ) -> str:
     """Publish a campaign of one balloon, the sponsor its only witness.
 
@@ -135,7 +138,7 @@ async def make_campaign(
     assert key is not None
     tags = make_batch(key.author, b"b" * 16, ["balloon"], [[b"s" * 16]], About())
     own = {
-        "sponsor": (key.author,),
+        "sponsor": tuple(sorted((key.author, *sponsors))),
         "witnesses": (TermsWitness(key=key.author, owner="me"),),
         "groups": (Group(name="balloons", count=1, root=group_root([tags[0].entry])),),
         "conditions": (Condition(stage=0, count=Count.DISTINCT_TAGS, least=1),),
@@ -147,6 +150,31 @@ async def make_campaign(
     rows = [(tag.entry, tag.serial_keys()) for tag in tags]
     await sponsor.acts.publish(terms, [("balloons", rows)])
     return make_serial(key, tags[0].entry, 0, tags[0].secrets[0])
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["after it", "before it"])
+async def test_a_link_that_names_a_witness_scope_takes_it_from_nobody(
+    first: bool,
+) -> None:
+    clock = HandClock()
+    sponsor, witness = (Player(name, "merchant", clock) for name in ("a", "b"))
+    await sponsor.open()
+    await make_campaign(sponsor)
+    view = await sponsor.view()
+    scope = witness_scope(view.campaign)
+    await witness.open()
+    for campaign in (scope, view.campaign) if first else (view.campaign, scope):
+        await witness.library.follow(campaign)
+    await sponsor.library.follow(scope)
+    for _ in range(3):
+        clock.ms += MINUTE
+        await sponsor.witness.tend(view)
+        await carry(sponsor, witness)
+    me = view.terms.witnesses[0].key
+    assert len(view.evidence.feed(scope, me)) == 1
+    other = await witness.library.view(view.campaign)
+    assert len(other.evidence.feed(scope, me)) == 1
+    assert witness.library.campaign_of(scope) == view.campaign
 
 
 async def test_publish_invite_join_scan_witness_close_claim() -> None:

@@ -94,8 +94,13 @@ class Town:
         return one, make_slip(one.voucher, other)
 
 
-async def town(named: tuple[Party, ...] = ()) -> Town:
-    """A sponsors; the campaign is played and closed, Alice has a line."""
+async def town(named: tuple[Party, ...] = (), sponsors: Sequence[str] = ()) -> Town:
+    """A sponsors; the campaign is played and closed, Alice has a line.
+
+    Args:
+        named: parties of the terms.
+        sponsors: whose keys the terms name as the sponsor's besides.
+    """
     clock = HandClock()
     made = Town(
         clock=clock,
@@ -106,7 +111,8 @@ async def town(named: tuple[Party, ...] = ()) -> Town:
     )
     for player in (made.a, made.alice, made.b, made.c):
         await player.open()
-    code = await make_campaign(made.a, named=named)
+    more = tuple(made.key(name) for name in sponsors)
+    code = await make_campaign(made.a, named=named, sponsors=more)
     await made.alice.acts.join(await made.a.acts.invite(await made.a.view(), uses=1))
     await carry(made.a, made.alice)
     clock.ms += MINUTE
@@ -580,6 +586,24 @@ async def test_a_customer_that_crashes_anywhere_spends_no_part_twice() -> None:
         assert [(one.total_before, one.amount) for one in now] == ends
 
     assert await survives(make, act, check) >= 4
+
+
+async def test_terms_that_name_a_shop_as_sponsor_make_it_owe_nothing_unasked() -> None:
+    """C is one more sponsor by A's terms, and was never asked."""
+    t = await town(sponsors=("c",))
+    await t.c.till.set_auto(on=True)
+    await t.follow(t.c)
+    slip = await t.redeem(150_000)
+    await carry(t.alice, t.c)
+    assert await t.c.till.recognise_all() == []
+    at_c = await t.redeem(1_000, "c")
+    await carry(t.alice, t.c)
+    assert (await t.c.till.accept(at_c, LINE))[1] is Level.OFFLINE
+    assert (await books(t.c))["i_owe"] == []
+    owe, new = await t.c.till.recognise(slip)  # its owner may: by this one slip
+    assert new
+    assert owe.author == t.key("c")
+    assert await t.c.till.recognise_all() == []
 
 
 async def small_redeems(t: Town, totals: Sequence[int]) -> None:

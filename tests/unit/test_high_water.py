@@ -79,6 +79,22 @@ def test_who_may_be_at_work_twice_is_told_apart_for_good(loss: Loss) -> None:
     assert Mark.decode(b'{"store": "", "count": 0, "used": 1}') == Mark()
 
 
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        b'{"store": "", "count": Infinity, "used": 1}',
+        b'{"store": "", "count": 0.5, "used": 1}',
+        b'{"store": "", "count": -1, "used": 1}',
+        b'{"store": "", "count": 0, "used": -3}',
+        b'{"store": "", "count": true, "used": 1}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_made_up_mark_is_none(made_up: bytes) -> None:
+    with pytest.raises(ValueError, match=r"counts|deep"):
+        Mark.decode(made_up)
+
+
 def test_a_twin_has_another_peer_id_and_the_same_author_keys(tmp_path: Path) -> None:
     alice = identity.create(tmp_path / "alice", role="resident", name="alice")
     twin = alice.apart(B)
