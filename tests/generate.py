@@ -19,6 +19,7 @@ from tests import (
     vectors_campaign,
     vectors_closing,
     vectors_edges,
+    vectors_liars,
     vectors_lists,
     vectors_proofs,
     vectors_rounds,
@@ -52,7 +53,7 @@ VECTORS: dict[str, Callable[[], list[Case]]] = {
     "0001-codec": vectors_bytes.codec,
     "0002-keys": vectors_bytes.keys,
     "0003-records": vectors_bytes.records,
-    "0004-joining": vectors_campaign.joining,
+    "0004-joining": lambda: [*vectors_campaign.joining(), *vectors_liars.begun()],
     "0005-terms": vectors_campaign.terms,
     "0006-neighbours": vectors_bytes.frames,
     "0007-tags": vectors_campaign.tags,
@@ -63,10 +64,14 @@ VECTORS: dict[str, Callable[[], list[Case]]] = {
         *vectors_words.words(),
         *vectors_lists.lists(),
     ],
-    "0009-closing": lambda: [*vectors_closing.closing(), *vectors_rounds.closed()],
-    "0010-bundles": vectors_closing.bundles,
-    "0011-vouchers": vectors_vouchers.vouchers,
-    "0012-proofs": vectors_proofs.proofs,
+    "0009-closing": lambda: [
+        *vectors_closing.closing(),
+        *vectors_rounds.closed(),
+        *vectors_liars.lied(),
+    ],
+    "0010-bundles": lambda: [*vectors_closing.bundles(), *vectors_liars.bundled()],
+    "0011-vouchers": lambda: [*vectors_vouchers.vouchers(), *vectors_liars.owed()],
+    "0012-proofs": lambda: [*vectors_proofs.proofs(), *vectors_liars.framed()],
 }
 
 

@@ -25,7 +25,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests import promises_bound, promises_seen, promises_settled, promises_spent
+from tests import (
+    promises_begun,
+    promises_bound,
+    promises_seen,
+    promises_settled,
+    promises_spent,
+)
 from tests.promise import (
     CLOSE,
     CUT,
@@ -1081,6 +1087,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     ),
     *promises_seen.PROMISES,
     *promises_bound.PROMISES,
+    *promises_begun.PROMISES,
     *promises_settled.PROMISES,
     *promises_spent.PROMISES,
 )

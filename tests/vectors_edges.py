@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from protocols.join import sign_invite
 from protocols.record import Record
-from protocols.terms import Limits
+from protocols.tags.entry import PrintedText, sign_entry
+from protocols.terms import Act, After, Flat, Limits, Once, Role
 from tests.vectors import Case
 from tests.vectors_campaign import (
     _buy,
@@ -15,6 +16,7 @@ from tests.vectors_campaign import (
     _entry,
     _party,
     _photo,
+    _reward,
     _shop_world,
     _visit_world,
     settle_case,
@@ -35,6 +37,15 @@ def edges() -> list[Case]:
         settle_case("the last moment of a refund", _refunded()),
         settle_case("the last moment of an invite", _invited()),
         settle_case("a day pays acts of every kind", _days()),
+        settle_case("the first and the last moment of a stage", _stage_ends()),
+        settle_case("the last moment of a round", _round_ends(), rounds=(1, 2)),
+        settle_case("the first two, of sales and visits", _first_two()),
+        settle_case("once a tag, where it has no serial", _once_a_tag()),
+        settle_case("once a person, a tag or a day", _once_a_person()),
+        settle_case("wholly refunded, where no grade is asked", _refunded_wholly()),
+        settle_case("attested, of no evidence", _attested_nothing()),
+        settle_case("a host's word that is paid", _hosts_word()),
+        settle_case("after what was done later", _after(), rounds=(1, 2, 3)),
     ]
 
 
@@ -102,6 +113,154 @@ def _valid() -> World:
     world.now = OPENS + TEN - 1_999
     _photo(world, "eve", _TAGS[2], 0)
     _seen_at(world, OPENS + TEN + 1)
+    return world
+
+
+def _stage_ends() -> World:
+    """A millisecond outside and not, at both ends; and of a tag's first moment."""
+    ends = OPENS + 2 * TEN
+    world = _open(opens=OPENS + TEN - MINUTE, closes=ends)
+    first = OPENS + TEN - MINUTE
+    _visits(world, [("dave", 0, first - 1), ("eve", 0, first)])
+    new = _entry(issuer=key_of("shop").author, index=4, valid_from=OPENS + TEN)
+    world.tags("shops", [new], offset=len(_TAGS))
+    for name, moment in (("dave", OPENS + TEN - 1), ("eve", OPENS + TEN)):
+        world.now = moment - 2_500
+        _photo(world, name, new, 0)
+        _seen_at(world, moment)
+    world.now = ends - 2_500
+    _photo(world, "dave", _TAGS[0], 0)
+    _seen_at(world, ends)
+    world.now = ends - 1_999
+    _photo(world, "eve", _TAGS[0], 0)
+    _seen_at(world, ends + 1)
+    return world
+
+
+def _round_ends() -> World:
+    """At the round's closing and after it; at accept_until and after it."""
+    world = _visit_world({}, rounds=2)
+    world.tags("shops", _TAGS)
+    world.see()
+    one = world.terms.rounds[0]
+    for moment in (one.closes, one.closes + 1, one.accept_until, one.accept_until + 1):
+        world.now = moment - 1_999
+        _photo(world, "dave", _TAGS[0], 0)
+        _seen_at(world, moment)
+    return world
+
+
+def _first_two() -> World:
+    """Of sales, and of visits, which anybody may repeat, the first two are paid."""
+    rule = _reward(rule=Flat(first=2), percent_bp=1_000)
+    world = _shop_world(_buy(grade=0, reward=rule))
+    world.tags("shops", _TAGS)
+    for number in range(4):
+        card = world.card("dave", f"nonce {number:2}".encode())
+        world.outcome("shop", "dave", 100 + number, card=card)
+        world.see()
+    return world
+
+
+def _once_a_tag() -> World:
+    """A printed tag is used by whoever comes first; two sales are one tag, too."""
+    visit = _visit_world({"once": Once.TAG}).terms.stages[0]
+    sale = _buy(grade=0, once=Once.TAG)
+    shop = _by_key(_party("shop"))
+    world = _visit_world({}, stages=(visit, sale), named=shop)
+    world.enter(key_of("shop"))
+    world.join("eve")
+    world.tags("shops", _TAGS)
+    for name, tag in (("dave", 0), ("eve", 0), ("eve", 1)):
+        _photo(world, name, _TAGS[tag], 0)
+        world.see()
+    for name in ("dave", "eve"):
+        world.outcome("shop", name, 500, stage=1, card=world.card(name))
+        world.see()
+    return world
+
+
+def _once_a_person() -> World:
+    """Each stage is visited at two tags, and one of them again."""
+    paid = _visit_world({}).terms.stages[0]
+    kinds = (Once.PERSON, Once.PERSON_TAG, Once.PERSON_DAY)
+    stages = tuple(replace(paid, id=f"stage {one}", once=one) for one in kinds)
+    world = _visit_world({}, stages=stages)
+    world.join("eve")
+    world.tags("shops", _TAGS)
+    for stage in range(3):
+        for name, tag in (("dave", 0), ("dave", 1), ("dave", 0), ("eve", 0)):
+            _photo(world, name, _TAGS[tag], stage)
+            world.see()
+    return world
+
+
+def _refunded_wholly() -> World:
+    """Of two sales one is taken back to the last fen, of one all but a fen."""
+    world = _shop_world(_buy(grade=0, refund_ms=TEN))
+    for number, back in enumerate((999, 1_000)):
+        card = world.card("dave", f"nonce {number:2}".encode())
+        sale = world.outcome("shop", "dave", 1_000, card=card)
+        world.see()
+        world.reverse("shop", sale, back)
+    return world
+
+
+def _attested_nothing() -> World:
+    """A word lifts what proves something, not a text of another tag."""
+    world = _open(grade=5)
+    other = PrintedText(signature=sign_entry(key_of("shop"), _TAGS[1]))
+    for name, scan in (
+        ("dave", world.read("dave", _TAGS[0], other)),
+        ("eve", _photo(world, "eve", _TAGS[0], 0)),
+    ):
+        world.attest("shop", name, scan)
+    return world
+
+
+def _hosts_word() -> World:
+    """Who hosts the tag need not be a merchant: its word is a paid act."""
+    word = replace(
+        _buy(grade=5),
+        id="word",
+        act=Act.ATTEST,
+        reward=_reward(rule=Flat(first=0), amount=100),
+    )
+    visit = replace(_visit_world({}).terms.stages[0], reward=None)
+    hosts = _by_key(_party("bar", role=Role.HOST), _party("pub", role=Role.HOST))
+    world = _visit_world({}, stages=(word, visit), named=hosts)
+    for name in ("bar", "pub"):
+        world.enter(key_of(name))
+    entry = _entry(host=key_of("bar").author)
+    world.tags("shops", [entry])
+    scan = _photo(world, "dave", entry, 1)
+    for name in ("bar", "pub"):
+        world.see()
+        world.attest(name, "dave", scan, stage=0)
+    return world
+
+
+def _after() -> World:
+    """Who visits before she buys waits; a purchase of round 1 that round 2 pays."""
+    visit = replace(
+        _visit_world({}).terms.stages[0], after=(After(stage=0, by_invitee=False),)
+    )
+    sale = _buy(grade=0, refund_ms=64 * MINUTE)
+    shop = _by_key(_party("shop"))
+    world = _visit_world({}, stages=(sale, visit), named=shop, rounds=3)
+    world.enter(key_of("shop"))
+    world.tags("shops", _TAGS)
+    _photo(world, "dave", _TAGS[0])
+    world.see()
+    world.now += TEN
+    for number in range(2):
+        card = world.card("dave", f"nonce {number:2}".encode())
+        world.outcome("shop", "dave", 500, card=card)
+        world.see()
+        world.now += MINUTE
+        _photo(world, "dave", _TAGS[number])
+        world.see()
+        world.now += MINUTE
     return world
 
 
