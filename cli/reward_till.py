@@ -338,10 +338,12 @@ def _slip(argument: str) -> str:
 
 
 def _say_debts(title: str, whom: str, party: str, debts: Sequence[Any]) -> None:
-    """One line for each party, campaign and unit."""
+    """One line for each party, campaign and unit, under the first key it had."""
+    shown: dict[str, str] = {}
     sums: dict[tuple[str, str, str], list[int]] = {}
     for one in debts:
-        key = (one[party], one["title"], one["unit"])
+        whole = one.get(f"{party}_party", one[party])  # older nodes tell none
+        key = (shown.setdefault(whole, one[party]), one["title"], one["unit"])
         total = sums.setdefault(key, [0, 0, 0])
         for place, name in enumerate(("amount", "paid", "open")):
             total[place] += one[name]

@@ -21,8 +21,10 @@ BLANK: Final = " \u00a0\u3000"
 HEADER: Final = (
     *("what", "debtor", "creditor", "campaign", "title", "unit"),
     *("amount", "paid", "open", "level", "time", "redeem"),
+    *("debtor party", "creditor party"),
 )
-"""The same in every language: a shop's bookkeeping program reads them."""
+"""The same in every language: a shop's bookkeeping program reads them. The last
+two have one key for all of a party's, to add up by."""
 
 
 def written(books: Document) -> bytes:
@@ -48,6 +50,7 @@ def _debt(what: str, one: Document) -> tuple[str, ...]:
         *(one["campaign"], one["title"], one["unit"]),
         *(_decimal(one[name]) for name in ("amount", "paid", "open")),
         *("owed", accounts.moment(one["time"]), one["redeem"]),
+        *(one.get(f"{whom}_party", one[whom]) for whom in ("debtor", "creditor")),
     )
 
 
@@ -56,7 +59,7 @@ def _slip(one: Document) -> tuple[str, ...]:
         *("accepted", one["issuer"], one["acceptor"]),
         *(one["campaign"], one["title"], one["unit"]),
         *(_decimal(one["amount"]), "", ""),
-        *(one["level"], accounts.moment(one["time"]), one["redeem"]),
+        *(one["level"], accounts.moment(one["time"]), one["redeem"], "", ""),
     )
 
 

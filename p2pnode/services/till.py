@@ -110,9 +110,13 @@ class Debt:
     redeem: RecordId
     debtor: AuthorKey
     creditor: AuthorKey
+    debtor_party: AuthorKey
+    """One for all keys of the debtor: a shop has several once it lost one."""
+    creditor_party: AuthorKey
     amount: int
     paid: int
     open: int
+    """What is still owed; to a key of the sponsor nothing is."""
     owe: Record
     """The record that fixes the amount."""
 
@@ -507,7 +511,7 @@ class Till:
         """Sign that a debtor paid me: one `paid` for each `owe` it settles.
 
         Args:
-            debtor: who paid.
+            debtor: who paid; any key of it, for a key can be lost.
             amount: in minor units, above 0; the oldest debts first.
             campaign: where it owes in several.
 
@@ -518,7 +522,7 @@ class Till:
             debts = [
                 one
                 for one in await self.debts()
-                if one.debtor == debtor
+                if debtor in one.view.terms.sponsor
                 and one.creditor in self.my_keys(one.view.campaign)
                 and one.open
             ]
@@ -598,6 +602,7 @@ class Till:
         """Every debt of the followed campaigns, oldest first."""
         found = []
         for view in await self._library.all_views():
+            vouched = _vouched(view)
             for one in self.ledger(view).obligations:
                 owe = view.evidence.lookup(one.owes[0])
                 assert owe is not None, "an obligation rests on records held here"
@@ -607,6 +612,8 @@ class Till:
                         redeem=one.redeem,
                         debtor=one.debtor,
                         creditor=one.creditor,
+                        debtor_party=_party(view, one.debtor, vouched),
+                        creditor_party=_party(view, one.creditor, vouched),
                         amount=one.amount,
                         paid=one.paid,
                         open=one.open,
@@ -716,6 +723,14 @@ def _recognised(ledger: Ledger) -> dict[Place, list[Spending]]:
         if one.record.id in owed:
             found.setdefault(one.purse.place, []).append(one)
     return found
+
+
+def _party(view: View, key: AuthorKey, vouched: Vouched) -> AuthorKey:
+    """One for all keys of a sponsor, a party, a person."""
+    if key in view.terms.sponsor:
+        return view.terms.sponsor[0]
+    party = view.terms.party(key)
+    return min(vouched.get(key, {key})) if party is None else party.keys[0]
 
 
 def _reread(slip: Slip) -> Spending:

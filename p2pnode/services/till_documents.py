@@ -152,6 +152,8 @@ def _debt(one: Debt) -> Document:
     return {
         "debtor": author_text(one.debtor),
         "creditor": author_text(one.creditor),
+        "debtor_party": author_text(one.debtor_party),
+        "creditor_party": author_text(one.creditor_party),
         "campaign": campaign_text(one.view.campaign),
         "title": one.view.terms.title,
         "unit": one.view.terms.unit,

@@ -262,6 +262,8 @@ def test_the_books_as_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         {**debt, "amount": 1_500, "paid": paid, "open": 1_500 - paid}
         for paid in (0, 500)
     ]
+    debts[0]["debtor_party"] = debts[1]["debtor_party"] = key
+    debts[1]["debtor"] = author_text(MALLORY.author)  # another key of that party
     slip: dict[str, Any] = {
         "title": "",
         "amount": 205,
@@ -283,6 +285,7 @@ def test_the_books_as_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert said.code == 0
     _, header, row, _, _, second, twice = said.out.splitlines()
     assert row.split()[-6:] == ["30.00", "CNY", "5.00", "CNY", "25.00", "CNY"]
+    assert row.startswith(key[:12])
     assert output.width(header) == output.width(row)
     assert "p2pc1x" in second
     assert "2.05 CNY" in second

@@ -53,6 +53,7 @@ async def node(home: Path, clock: HandClock) -> AsyncIterator[Node]:
     try:
         await made.feeds.open()
         await made.library.open()
+        await made.till.open()
         await made.succession.open()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(made.succession.run)
@@ -95,7 +96,9 @@ async def view(one: Node) -> Any:
     return await one.library.view(one.library.entries[0].campaign)
 
 
-async def publish(sponsor: Node, witness: AuthorKey, balloons: int = 1) -> list[str]:
+async def publish(
+    sponsor: Node, witness: AuthorKey, balloons: int = 1, **changes: Any
+) -> list[str]:
     """Publish a campaign of one-time tags; return their codes."""
     key = sponsor.library.author_key
     assert key is not None
@@ -110,6 +113,7 @@ async def publish(sponsor: Node, witness: AuthorKey, balloons: int = 1) -> list[
         "conditions": (Condition(stage=0, count=Count.DISTINCT_TAGS, least=1),),
         "budget": 400_000 * balloons,
         "stages": (replace(SCAN_STAGE, once=Once.PERSON),),
+        **changes,
     }
     terms = World(witnesses=1, balloons=balloons, changes=own).terms
     rows = [(tag.entry, tag.serial_keys()) for tag in tags]

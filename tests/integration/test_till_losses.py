@@ -1,0 +1,284 @@
+"""Vouchers, slips and debts after a loss: of the customer, the shop, the sponsor."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from cli import client, spreadsheet
+from p2pnode import backup
+from p2pnode import identity as identities
+from p2pnode.failures import Failure
+from p2pnode.node import Node
+from p2pnode.services import till_documents
+from p2pnode.services.till import Level
+from protocols.errors import ProtocolError, Reason
+from protocols.keys import AuthorKey, witness_scope
+from protocols.record import encode_record
+from protocols.settlement.redeem import Slip
+from protocols.tags.code import read_code
+from protocols.terms import Party, Role
+from protocols.text import author_text
+from tests.integration.test_services import HandClock
+from tests.integration.test_succession import (
+    make,
+    no_fork,
+    node,
+    publish,
+    settled,
+    view,
+)
+from tests.nodes import cli
+from tests.worlds import MINUTE
+
+LINE = 200_000
+"""What the first close pays Alice."""
+
+
+@asynccontextmanager
+async def street(folder: Path) -> AsyncIterator[Street]:
+    async with trio.open_nursery() as nursery:
+        made = Street(folder, nursery)
+        for name in ("a", "w", "b", "alice"):
+            await made.start(name)
+        yield made
+        for name in [*made.up]:
+            await made.stop(name)
+
+
+class Street:
+    """Folders of a sponsor A, a witness W, a shop B and Alice; who of them is up."""
+
+    def __init__(self, folder: Path, nursery: trio.Nursery) -> None:
+        self.folder = folder
+        self.clock = HandClock()
+        self.up: dict[str, Node] = {}
+        self._nursery = nursery
+        self._stop: dict[str, trio.Event] = {}
+        self._stopped: dict[str, trio.Event] = {}
+        for name, role in (("a", "merchant"), ("w", "merchant"), ("b", "merchant")):
+            make(folder / name, role)
+        make(folder / "alice")
+
+    async def start(self, name: str) -> Node:
+        return await self._nursery.start(self._run, name)  # type: ignore[no-any-return]
+
+    async def _run(self, name: str, *, task_status: trio.TaskStatus[Node]) -> None:
+        async with node(self.folder / name, self.clock) as one:
+            self.up[name], self._stop[name] = one, trio.Event()
+            task_status.started(one)
+            await self._stop[name].wait()
+            del self.up[name]
+        self._stopped[name].set()
+
+    async def stop(self, name: str) -> None:
+        self._stopped[name] = trio.Event()
+        self._stop[name].set()
+        await self._stopped[name].wait()
+
+    async def back_up(self, name: str) -> Path:
+        """A backup of a node, which runs on."""
+        home, out = self.folder / name, self.folder / f"{name}.backup"
+        await self.stop(name)
+        copy = partial(backup.copy_at_rest, home)
+        make_it = partial(
+            backup.create, home, out, copy, passphrase=None, in_clear=True
+        )
+        await trio.to_thread.run_sync(make_it)
+        await self.start(name)
+        return out
+
+    async def restore(self, name: str, file: Path) -> Node:
+        """The node is lost; its backup goes on."""
+        await self.stop(name)
+        shutil.rmtree(self.folder / name)
+        await trio.to_thread.run_sync(backup.restore, file, self.folder / name)
+        return await self.start(name)
+
+    def keys(self, name: str) -> tuple[AuthorKey, ...]:
+        found = identities.load(self.folder / name).author_keys
+        return tuple(key.author for key in found)
+
+    async def carry(self) -> None:
+        """Let all have what any has, also records by own keys that they lack."""
+        (entry,) = self.up["a"].library.entries
+        for scope in (entry.campaign, witness_scope(entry.campaign)):
+            held = {
+                name: await one.store.scope_records(scope)
+                for name, one in self.up.items()
+                if scope in one.feeds.followed
+            }
+            all_of_them = {one.id: one for found in held.values() for one in found}
+            for name, found in held.items():
+                lacks = {*all_of_them}.difference(one.id for one in found)
+                new = [one for one in all_of_them.values() if one.id in lacks]
+                feeds = self.up[name].feeds
+                await feeds.ingest([encode_record(one) for one in new])
+        for one in self.up.values():
+            await settled(one)
+
+    async def see(self) -> None:
+        """The witness says what moved, and all hear it."""
+        await self.carry()
+        self.clock.ms += MINUTE
+        await self.up["w"].witness.tend(await view(self.up["w"]))
+        await self.carry()
+
+    async def redeem(self, amount: int) -> Slip:
+        """Alice signs it for the key that B had first."""
+        alice, shop = self.up["alice"], self.keys("b")[0]
+        return (await alice.till.redeem(await view(alice), amount, shop)).slip
+
+    async def owed(self) -> None:
+        """All redeems come to the sponsor, and what it signs to all."""
+        await self.carry()
+        await self.up["a"].till.recognise_all()
+        await self.carry()
+
+    async def play(self) -> list[str]:
+        """Alice finds the first of two balloons."""
+        a, alice = self.up["a"], self.up["alice"]
+        b = Party(
+            keys=tuple(sorted(self.keys("b"))),
+            role=Role.MERCHANT,
+            name="b",
+            amount_max=10**9,
+            per_day_max=10**9,
+            total_max=10**9,
+        )
+        codes = await publish(a, self.keys("w")[0], 1, named=(b,))
+        (entry,) = a.library.entries
+        for name in ("w", "b"):
+            await self.up[name].library.follow(entry.campaign)
+        await alice.acts.join(await a.acts.invite(await view(a), uses=1))
+        await self.carry()
+        await alice.acts.scan(read_code(codes[0]))
+        await self.see()
+        return codes
+
+    async def close(self, number: int = 1) -> None:
+        a, w = self.up["a"], self.up["w"]
+        self.clock.ms = (await view(a)).terms.rounds[number - 1].final_from
+        await w.witness.tend(await view(w))
+        await self.carry()
+        await a.books.close(await view(a), number)
+        await self.carry()
+
+    async def books(self, name: str) -> dict[str, Any]:
+        one = self.up[name]
+        return await till_documents.books(one.library, one.till)
+
+
+async def refused(reason: Reason | str, call: Any) -> None:
+    with pytest.raises((Failure, ProtocolError)) as caught:
+        await call
+    failed = caught.value
+    assert isinstance(failed, Failure | ProtocolError)
+    assert failed.reason == reason
+
+
+async def test_a_restored_phone_spends_what_is_payable_to_its_old_key(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as s:
+        await s.play()
+        file = await s.back_up("alice")
+        await s.close()
+        spent = await s.redeem(50_000)  # and is known to all
+        await s.carry()
+        alice = await s.restore("alice", file)
+        (entry,) = alice.library.entries
+        assert entry.person_index
+        await s.carry()
+        old, new = (
+            alice.identity.person_key(entry.campaign, index).author
+            for index in (0, entry.person_index)
+        )
+        slip = await s.redeem(100_000)
+        assert slip.voucher.line.payee == old
+        assert slip.redeem.record().author == new
+        assert slip.redeem.record().claim().total_before == 50_000
+        b, a = s.up["b"], s.up["a"]
+        for one in (spent, slip):
+            _, level = await b.till.accept(one, LINE)
+            assert level is Level.OFFLINE
+        found = await s.books("b")
+        assert [one["level"] for one in found["accepted"]] == ["offline"] * 2
+        await s.stop("b")
+        b = await s.start("b")
+        assert len(b.till.accepted) == 2, "read again after a restart"
+        await s.carry()
+        assert len((await s.books("a"))["waiting"]) == 2
+        assert len(await a.till.recognise_all()) == 2
+        await s.carry()
+        found = await s.books("b")
+        assert [one["level"] for one in found["accepted"]] == ["owed"] * 2
+        assert sum(one["open"] for one in found["owed_to_me"]) == 150_000
+        (owed,) = [one for one in found["owed_to_me"] if one["amount"] == 100_000]
+        assert owed["redeem"] == slip.redeem.record().id.hex()
+        hers = await s.books("alice")
+        assert [one["level"] for one in hers["redeemed"]] == ["owed"] * 2
+        await b.till.paid(s.keys("a")[0], 150_000)
+        await s.carry()
+        for name in ("a", "b"):
+            found = await s.books(name)
+            for debt in (*found["i_owe"], *found["owed_to_me"]):
+                assert debt["open"] == 0
+            assert found["doubles"] == found["waiting"] == []
+        await refused("not-enough-left", s.redeem(50_001))
+        await no_fork(*s.up.values())
+
+
+async def test_a_restored_shop_is_one_creditor_under_both_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with street(tmp_path) as s:
+        await s.play()
+        await s.close()
+        alice, old, new = s.up["alice"], *s.keys("b")
+        before = await s.redeem(50_000)
+        await s.up["b"].till.accept(before, LINE)
+        await s.owed()
+        b = await s.restore("b", await s.back_up("b"))
+        assert b.library.author_keys[0].author == new
+        await s.carry()
+        await refused(Reason.REDEEMED, b.till.accept(before))
+        s.clock.ms += MINUTE
+        found = await alice.till.redeem(await view(alice), 15_000, new)
+        for slip in (await s.redeem(10_000), found.slip):
+            _, level = await b.till.accept(slip)
+            assert level is Level.OFFLINE
+        await s.owed()
+        sides = {"a": "i_owe", "b": "owed_to_me"}
+        for name, side in sides.items():
+            books = await s.books(name)
+            debts = books[side]
+            assert {one["creditor"] for one in debts} == {
+                author_text(key) for key in (old, new)
+            }
+            assert len({one["creditor_party"] for one in debts}) == 1
+            assert sum(one["open"] for one in debts) == 75_000
+            monkeypatch.setattr(client, "call", lambda *_args, said=books: said)
+            table = cli(tmp_path, "reward", "books").out.splitlines()
+            row = table[2]
+            assert row.split()[-6:] == ["750.00", "CNY", "0.00", "CNY", "750.00", "CNY"]
+            written = spreadsheet.written(books).decode("utf-8-sig")
+            rows = [*csv.DictReader(io.StringIO(written))]
+            mine = [one for one in rows if one["what"] in ("i owe", "owed to me")]
+            assert len({one["creditor party"] for one in mine}) == 1
+            assert sum(float(one["open"]) for one in mine) == 750
+        signed = await b.till.paid(s.keys("a")[0], 75_000)
+        assert {one.author for one in signed} == {new}
+        await s.carry()
+        for name, side in sides.items():
+            assert [one["open"] for one in (await s.books(name))[side]] == [0, 0, 0]
+        await no_fork(*s.up.values())
