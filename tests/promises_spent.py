@@ -130,6 +130,22 @@ PROMISES: Final[tuple[Promise, ...]] = (
     ),
     Promise(
         said=(
+            "A sponsor's next key owes nothing before it knows what witnesses "
+            "listed of the lost one."
+        ),
+        spec="0011 §2",
+        without=(
+            TILL,
+            "if not all(self._is_owed(view, one) for one in asked):",
+            "if not asked:",
+        ),
+        tests=(
+            "integration/test_till_losses.py::test_a_sponsors_next_key_owes_once_it_knows_what_the_lost_one_owed",
+        ),
+        silent="which records an issuer had when it signed stands nowhere",
+    ),
+    Promise(
+        said=(
             "Owes of one redeem to one creditor are one debt, of the largest amount."
         ),
         spec="0011 §4",

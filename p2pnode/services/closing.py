@@ -125,6 +125,8 @@ class Books:
         self._rng = rng
         self._executor = executor or OwnExecutor()
         self._verified: dict[Scope, tuple[int, Verified]] = {}
+        self._successors: dict[tuple[Scope, AuthorKey], None] = {}
+        """Keys that took over and were seen to: a receipt is not taken back."""
         self._closing = trio.Lock()
         self._busy = trio.Lock()
         feeds.subscribe(self._note)
@@ -213,57 +215,79 @@ class Books:
                 cure="See what the evidence says with: p2pnode campaign verify",
             )
         async with self._closing:  # two closes at once would sign one round twice
-            await self._succeed(view, key)
+            await self.succeed(view, key)
             return await self._close(view, key, number)
 
-    async def _succeed(self, view: View, key: SigningKey) -> None:
-        """See that a key knows what the sponsor's others have closed, if they signed.
+    async def succeed(
+        self, view: View, key: SigningKey, *, owing: bool = False
+    ) -> None:
+        """See that a key knows what the sponsor's others have signed, if they did.
 
         It enters, and waits until a quorum of witnesses has seen that. They listed
-        before what they held of the sponsor's other keys: a close that was safe is
-        named by f+1 of them then, and is not signed a second time. What fewer name
-        may be made up, and stops nobody.
+        before what they held of the sponsor's other keys: a close or an `owe` that
+        was safe is named by f+1 of them then, and is not signed a second time. What
+        fewer name may be made up, and stops nobody.
+
+        Args:
+            view: the campaign.
+            key: of its sponsor.
+            owing: it is to sign an `owe`. Where lost keys of this node's were so many
+                of the witnesses that a quorum never sees it, it owes by what is here:
+                else what it owes could never be recognised. Nothing is closed then.
+
+        Raises:
+            Failure: `successor-not-seen`, `sponsor-records-missing`.
         """
-        terms, evidence = view.terms, view.evidence
+        terms, retired = view.terms, self._library.retired
         earlier = [one for one in terms.sponsor if one != key.author]
         if not any(
-            one in self._library.retired or self._feeds.head(view.campaign, one)
-            for one in earlier
+            one in retired or self._feeds.head(view.campaign, one) for one in earlier
         ):
             return
         if self._feeds.head(view.campaign, key.author) is None:
             enter = Enter(salt=self._rng.token(16))
             await self._feeds.publish(key, view.campaign, Kind.ENTER, enter)
-        scope = witness_scope(view.campaign)
-        feeds = {w.key: evidence.feed(scope, w.key) for w in terms.witnesses}
-        genesis = evidence.feed(view.campaign, key.author)[0]
-        seen_by = len(receipts(terms, feeds, evidence.lookup).get(genesis.id, ()))
+        left = sum(one.key not in retired for one in terms.witnesses)
+        if not (owing and left < terms.quorum):
+            await self._be_seen(view, key)
+        self._check_told(view, earlier)
+
+    async def _be_seen(self, view: View, key: SigningKey) -> None:
+        """See that a quorum of witnesses has seen that a key entered: once for all."""
+        terms, place = view.terms, (view.campaign, key.author)
+        if place in self._successors:
+            return
+        seen_by = await self.read(view, partial(_seen_by, author=key.author))
         if seen_by < terms.quorum:
             raise Failure(
                 "successor-not-seen",
                 "This node's next key was seen by {have} witnesses so far. It closes"
-                " nothing until they have told what the key before it closed.",
+                " and owes nothing until they have told what the key before it signed.",
                 "{quorum} witnesses that have seen it.",
-                "Wait until their nodes have answered, then close again.",
+                "Wait until their nodes have answered, then try again.",
                 have=seen_by,
                 quorum=terms.quorum,
             )
+        self._successors[place] = None
+
+    def _check_told(self, view: View, earlier: Sequence[AuthorKey]) -> None:
+        """See that what witnesses listed of these keys is here."""
         lacking = sum(
             any(
-                author in earlier and evidence.lookup(record_id) is None
+                author in earlier and view.evidence.lookup(record_id) is None
                 for record in feed
                 if record.kind == Kind.SEEN and record.claim_bytes is not None
                 for author, _, record_id in record.claim().heads
             )
-            for feed in feeds.values()
+            for feed in _witness_feeds(view).values()
         )
-        if lacking > terms.faults:
+        if lacking > view.terms.faults:
             raise Failure(
                 "sponsor-records-missing",
                 "{count} witnesses have seen records of this sponsor that are not"
                 " here.",
                 "All that the key before this one signed.",
-                "Wait for neighbours to bring them, then close again.",
+                "Wait for neighbours to bring them, then try again.",
                 count=lacking,
             )
 
@@ -327,6 +351,19 @@ class Books:
                 NOT_FOUND,
             )
         return lines[-1]
+
+
+def _witness_feeds(view: View) -> dict[AuthorKey, Sequence[Record]]:
+    scope = witness_scope(view.campaign)
+    keys = (witness.key for witness in view.terms.witnesses)
+    return {key: view.evidence.feed(scope, key) for key in keys}
+
+
+def _seen_by(view: View, author: AuthorKey) -> int:
+    """How many witnesses have seen that an author entered."""
+    genesis = view.evidence.feed(view.campaign, author)[0]
+    seen = receipts(view.terms, _witness_feeds(view), view.evidence.lookup)
+    return len(seen.get(genesis.id, ()))
 
 
 class _Lacking(Exception):

@@ -61,6 +61,8 @@ NOTED_MAX: Final = 8_192
 
 OWES_AT_ONCE: Final = 32
 """How many are signed in one go: all of them or none."""
+WAIT_S: Final = 2.0
+"""Pause where a key that took over may not owe yet."""
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +146,8 @@ class Till:
         self._rng = rng
         self._lock = trio.Lock()
         self._moved = trio.Event()
+        self._waits = False
+        """What is not recognised yet may be after whatever comes next."""
         self.accepted: dict[RecordId, Noted] = {}
         """What I accepted, by the redeem's id."""
         self.limit = 0
@@ -241,7 +245,8 @@ class Till:
 
         Raises:
             ProtocolError: what `check_slip` or `check_spending` finds.
-            Failure: `wrong-network`, `wrong-issuer`, `above-limit`.
+            Failure: `wrong-network`, `wrong-issuer`, `above-limit`; for an issuer
+                those of `recognise`.
         """
         async with self._lock:  # two at once could pass the limit together
             if limit not in (None, self.limit):
@@ -255,7 +260,9 @@ class Till:
             noted = self._noted(slip, found, self._clock.now_ms())
             state = {ACCEPTED + found.record.id.hex(): _written(noted)}
             if view is not None and self._is_issuer(view):
-                await self._owe(view, self._issuing_key(view), found, state)
+                key = self._issuing_key(view)
+                await self._succeed(view, key, [found])
+                await self._owe(view, key, found, state)
                 level = Level.OWED
             else:
                 if level is Level.OFFLINE:
@@ -349,7 +356,8 @@ class Till:
 
         Raises:
             ProtocolError: what `check_slip` or `check_spending` finds.
-            Failure: `not-the-issuer`, `debts-incomplete`.
+            Failure: `not-the-issuer`, `debts-incomplete`; for a key that took over
+                those of `Books.succeed`.
         """
         async with self._lock:
             view = await self._view_of(slip)
@@ -362,6 +370,7 @@ class Till:
             if found.record.id not in view.evidence.by_id:
                 # Its feed may never come: what I sign rests on this copy.
                 state = {SHOWN + found.record.id.hex(): _written(noted)}
+            await self._succeed(view, key, [found])
             signed = await self._owe(view, key, found, state)
             if state:
                 self._shown[found.record.id] = noted
@@ -371,17 +380,39 @@ class Till:
         """Sign for every good redeem of my campaigns that I do not owe yet.
 
         What cannot be recognised is left; `books` says why.
+
+        Raises:
+            Failure: nothing was signed, for a key took over that may not yet (those
+                of `Books.succeed`).
         """
         signed: list[Record] = []
+        failed: Failure | None = None
         async with self._lock:
             for view in await self._library.all_views():
                 if not self._is_issuer(view):
                     continue
+                key, spendings = self._issuing_key(view), self.ledger(view).spendings
                 try:
-                    signed += await self._owe_all(view, self._issuing_key(view))
+                    await self._succeed(view, key, spendings)
+                except Failure as failure:
+                    failed = failure
+                    continue
+                try:
+                    signed += await self._owe_all(view, key)
                 except (Failure, ProtocolError) as error:
                     log.info("not recognised: %s", error)
+        self._waits = failed is not None
+        if failed is not None and not signed:
+            raise failed
         return signed
+
+    async def _succeed(
+        self, view: View, key: SigningKey, asked: Iterable[Spending]
+    ) -> None:
+        """See that a key may owe for these, unless all are owed."""
+        owed = {(one.redeem, one.creditor) for one in self.ledger(view).obligations}
+        if any((one.record.id, one.claim.acceptor) not in owed for one in asked):
+            await self._books.succeed(view, key, owing=True)
 
     async def _owe_all(self, view: View, key: SigningKey) -> list[Record]:
         """Owe what may be owed and is not, by books that are kept once for all."""
@@ -492,6 +523,9 @@ class Till:
                 continue
             try:
                 await self.recognise_all()
+            except Failure as failure:
+                log.info("not recognised: %s", failure)
+                await trio.sleep(WAIT_S)
             except StoreFull as error:
                 log.error("nothing is recognised: %s", error)  # noqa: TRY400 - expected
             except StoreInDoubt:
@@ -500,7 +534,7 @@ class Till:
                 log.error("nothing is recognised: %s", error)  # noqa: TRY400 - in words
 
     def _note(self, change: Change) -> None:
-        if any(record.kind == Kind.REDEEM for record in change.records):
+        if self._waits or any(one.kind == Kind.REDEEM for one in change.records):
             self._moved.set()
 
     # the creditor

@@ -129,8 +129,9 @@ async def make_campaign(
     stages: tuple[Stage, ...] = (),
     named: tuple[Party, ...] = (),
     sponsors: tuple[AuthorKey, ...] = (),
+    witness: AuthorKey | None = None,
 ) -> str:
-    """Publish a campaign of one balloon, the sponsor its only witness.
+    """Publish a campaign of one balloon, with one witness: the sponsor, if not told.
 
     Returns the text of the balloon's code.
     """
@@ -138,8 +139,10 @@ async def make_campaign(
     assert key is not None
     tags = make_batch(key.author, b"b" * 16, ["balloon"], [[b"s" * 16]], About())
     own = {
-        "sponsor": tuple(sorted((key.author, *sponsors))),
-        "witnesses": (TermsWitness(key=key.author, owner="me"),),
+        "sponsor": tuple(
+            sorted((*(one.author for one in sponsor.identity.author_keys), *sponsors))
+        ),
+        "witnesses": (TermsWitness(key=witness or key.author, owner="me"),),
         "groups": (Group(name="balloons", count=1, root=group_root([tags[0].entry])),),
         "conditions": (Condition(stage=0, count=Count.DISTINCT_TAGS, least=1),),
         "budget": 500_000,

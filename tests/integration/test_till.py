@@ -14,7 +14,7 @@ from p2pnode.failures import Failure
 from p2pnode.high_water import Mark
 from p2pnode.ports import StoreInDoubt
 from p2pnode.services import documents, till_documents
-from p2pnode.services.till import Level
+from p2pnode.services.till import WAIT_S, Level
 from p2pnode.store.memory import MemoryStore
 from protocols.claims import Kind, Owe
 from protocols.errors import ProtocolError, Reason
@@ -72,6 +72,12 @@ class Town:
         await who.library.follow(entry.campaign)
         await carry(self.a, who)
 
+    async def see(self, witness: Player) -> None:
+        """The witness hears the sponsor, says what moved, and is heard."""
+        await carry(self.a, witness)
+        await witness.witness.tend(await witness.view())
+        await carry(self.a, witness)
+
     async def double(self) -> tuple[Slip, Slip]:
         """Alice's client lies: two slips of one part, at two shops."""
         one = await self.redeem(LINE, "b")
@@ -94,12 +100,19 @@ class Town:
         return one, make_slip(one.voucher, other)
 
 
-async def town(named: tuple[Party, ...] = (), sponsors: Sequence[str] = ()) -> Town:
+async def town(
+    named: tuple[Party, ...] = (),
+    sponsors: Sequence[str] = (),
+    spare: SigningKey | None = None,
+    seer: str = "a",
+) -> Town:
     """A sponsors; the campaign is played and closed, Alice has a line.
 
     Args:
         named: parties of the terms.
         sponsors: whose keys the terms name as the sponsor's besides.
+        spare: a second key of the sponsor.
+        seer: whose key is the witness.
     """
     clock = HandClock()
     made = Town(
@@ -109,18 +122,25 @@ async def town(named: tuple[Party, ...] = (), sponsors: Sequence[str] = ()) -> T
         b=Player("b", "merchant", clock),
         c=Player("c", "merchant", clock),
     )
+    if spare is not None:
+        mine = replace(made.a.identity, spare_keys=(spare,))
+        made.a.identity = made.a.library.identity = mine
     for player in (made.a, made.alice, made.b, made.c):
         await player.open()
     more = tuple(made.key(name) for name in sponsors)
-    code = await make_campaign(made.a, named=named, sponsors=more)
+    witness = getattr(made, seer)
+    code = await make_campaign(
+        made.a, named=named, sponsors=more, witness=made.key(seer)
+    )
+    await made.follow(witness)
     await made.alice.acts.join(await made.a.acts.invite(await made.a.view(), uses=1))
     await carry(made.a, made.alice)
     clock.ms += MINUTE
     await made.alice.acts.scan(read_code(code))
     await carry(made.a, made.alice)
-    await made.a.witness.tend(await made.a.view())
+    await made.see(witness)
     clock.ms = (await made.a.view()).terms.rounds[0].final_from
-    await made.a.witness.tend(await made.a.view())
+    await made.see(witness)
     await made.a.books.close(await made.a.view())
     await carry(made.a, made.alice)
     return made
@@ -440,6 +460,37 @@ async def test_recognising_by_itself_if_asked(autojump_clock: Any) -> None:
     assert later.till.auto
 
 
+async def test_a_next_key_recognises_by_itself_once_witnesses_have_seen_it(
+    autojump_clock: Any,
+) -> None:
+    spare = SigningKey(Seed(key_of("a 2").author))
+    t = await town(spare=spare, seer="c")
+    t.a.feeds.mark = Mark(used=2)  # as after a loss
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(t.a.till.run)
+        await t.redeem(50_000)
+        await carry(t.a, t.alice)
+        await t.a.till.set_auto(on=True)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await books(t.a))["i_owe"] == []
+        t.clock.ms += MINUTE
+        await t.see(t.c)
+        await trio.sleep(2 * WAIT_S)
+        (owed,) = (await books(t.a))["i_owe"]
+        assert owed["debtor"] == author_text(spare.author)
+        nursery.cancel_scope.cancel()
+
+
+async def test_where_the_lost_key_was_the_only_witness_the_next_one_owes() -> None:
+    spare = SigningKey(Seed(key_of("a 2").author))
+    t = await town(spare=spare)
+    slip = await t.redeem(50_000)
+    t.a.feeds.mark = Mark(used=2)  # as after a loss
+    await refused("successor-not-seen", t.a.books.close(await t.a.view()))
+    owe, new = await t.a.till.recognise(slip)
+    assert (owe.author, new) == (spare.author, True)
+
+
 async def test_an_owe_whose_redeem_is_nowhere_stops_the_next_ones() -> None:
     t = await town()
     slip, other = await t.redeem(50_000), await t.redeem(60_000)
@@ -600,6 +651,11 @@ async def test_terms_that_name_a_shop_as_sponsor_make_it_owe_nothing_unasked() -
     await carry(t.alice, t.c)
     assert (await t.c.till.accept(at_c, LINE))[1] is Level.OFFLINE
     assert (await books(t.c))["i_owe"] == []
+    await refused("successor-not-seen", t.c.till.recognise(slip))
+    await carry(t.a, t.c)
+    t.clock.ms += MINUTE
+    await t.a.witness.tend(await t.a.view())
+    await carry(t.a, t.c)
     owe, new = await t.c.till.recognise(slip)  # its owner may: by this one slip
     assert new
     assert owe.author == t.key("c")

@@ -7,6 +7,7 @@ import io
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from p2pnode.failures import Failure
 from p2pnode.node import Node
 from p2pnode.services import till_documents
 from p2pnode.services.till import Level
+from protocols.claims import Kind
 from protocols.errors import ProtocolError, Reason
 from protocols.keys import AuthorKey, witness_scope
+from protocols.limits import RECORD_MAX
 from protocols.record import encode_record
-from protocols.settlement.redeem import Slip
+from protocols.settlement.redeem import Slip, make_slip
+from protocols.settlement.verify import Verdict
 from protocols.tags.code import read_code
 from protocols.terms import Party, Role
 from protocols.text import author_text
@@ -133,10 +137,18 @@ class Street:
         await self.up["w"].witness.tend(await view(self.up["w"]))
         await self.carry()
 
-    async def redeem(self, amount: int) -> Slip:
-        """Alice signs it for the key that B had first."""
-        alice, shop = self.up["alice"], self.keys("b")[0]
+    async def redeem(self, amount: int, at: AuthorKey | None = None) -> Slip:
+        """Alice signs it; as people do it, for the key that B had first."""
+        alice, shop = self.up["alice"], at or self.keys("b")[0]
         return (await alice.till.redeem(await view(alice), amount, shop)).slip
+
+    async def redeem_again(self, slip: Slip) -> Slip:
+        """Alice's client lies: a second redeem of the same part, at the same shop."""
+        alice, record = self.up["alice"], slip.redeem.record()
+        claim = replace(record.claim(), nonce=b"another nonce ..")
+        key = alice.library.require_key(await view(alice))
+        again = await alice.feeds.publish(key, record.scope, Kind.REDEEM, claim)
+        return make_slip(slip.voucher, again)
 
     async def owed(self) -> None:
         """All redeems come to the sponsor, and what it signs to all."""
@@ -144,8 +156,8 @@ class Street:
         await self.up["a"].till.recognise_all()
         await self.carry()
 
-    async def play(self) -> list[str]:
-        """Alice finds the first of two balloons."""
+    async def play(self, balloons: int = 1) -> list[str]:
+        """Alice finds the first balloon."""
         a, alice = self.up["a"], self.up["alice"]
         b = Party(
             keys=tuple(sorted(self.keys("b"))),
@@ -155,7 +167,7 @@ class Street:
             per_day_max=10**9,
             total_max=10**9,
         )
-        codes = await publish(a, self.keys("w")[0], 1, named=(b,))
+        codes = await publish(a, self.keys("w")[0], balloons, named=(b,))
         (entry,) = a.library.entries
         for name in ("w", "b"):
             await self.up[name].library.follow(entry.campaign)
@@ -282,3 +294,83 @@ async def test_a_restored_shop_is_one_creditor_under_both_keys(
         for name, side in sides.items():
             assert [one["open"] for one in (await s.books(name))[side]] == [0, 0, 0]
         await no_fork(*s.up.values())
+
+
+async def test_a_sponsors_next_key_owes_once_it_knows_what_the_lost_one_owed(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as s:
+        await s.play()
+        await s.close()
+        first, spare = s.keys("a")
+        alice, b = s.up["alice"], s.up["b"]
+        file = await s.back_up("a")
+        owed = await s.redeem(120_000)
+        await b.till.accept(owed, LINE)
+        await s.owed()
+        await s.see()
+        double = await s.redeem_again(owed)
+        a = await s.restore("a", file)
+        assert a.library.author_keys[0].author == spare
+        campaign, alice_key = owed.voucher.close.scope, owed.redeem.record().author
+        for slip in (owed, double):
+            await refused("successor-not-seen", a.till.recognise(slip))
+        assert await a.till.recognise_all() == [], "it knows of no redeem"
+        hers = await alice.store.feed(campaign, alice_key, 0, 9, RECORD_MAX)
+        await a.feeds.ingest([encode_record(one) for one in hers])
+        await refused("successor-not-seen", a.till.recognise_all())
+        genesis = await a.store.feed(campaign, spare, 0, 9, RECORD_MAX)
+        assert [one.kind for one in genesis] == [Kind.ENTER], "once"
+        # The witness sees the next key; what it says comes before what it saw.
+        w = s.up["w"]
+        await w.feeds.ingest([encode_record(one) for one in genesis])
+        s.clock.ms += MINUTE
+        await w.witness.tend(await view(w))
+        said = await w.store.scope_records(witness_scope(campaign))
+        await a.feeds.ingest([encode_record(one) for one in said])
+        await refused("sponsor-records-missing", a.till.recognise(double))
+        await s.carry()
+        record, new = await a.till.recognise(owed)
+        assert (record.author, new) == (first, False), "it is owed already"
+        await refused(Reason.OVERSPENT, a.till.recognise(double))
+        assert await a.till.recognise_all() == []
+        rest = await s.redeem(80_000)
+        await b.till.accept(rest, LINE)
+        await s.carry()
+        assert [one.author for one in await a.till.recognise_all()] == [spare]
+        await s.carry()
+        found = (await s.books("b"))["owed_to_me"]
+        assert [one["debtor"] for one in found] == [
+            author_text(key) for key in (first, spare)
+        ]
+        assert len({one["debtor_party"] for one in found}) == 1
+        await b.till.paid(first, LINE)  # by whichever key
+        await s.carry()
+        assert [one["open"] for one in (await s.books("a"))["i_owe"]] == [0, 0]
+        await no_fork(*s.up.values())
+
+
+async def test_a_sponsors_next_key_closes_and_owes_what_both_closed(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as s:
+        codes = await s.play(balloons=2)
+        await s.close()
+        first, spare = s.keys("a")
+        a = await s.restore("a", await s.back_up("a"))
+        await refused("successor-not-seen", a.books.close(await view(a)))
+        at_a = await s.redeem(10_000, at=first)
+        await refused("successor-not-seen", a.till.accept(at_a))
+        alice = s.up["alice"]
+        await alice.acts.scan(read_code(codes[1]))
+        await s.see()
+        await s.close(2)
+        reports = (await alice.books.verify(await view(alice))).reports
+        assert [one.close.author for one in reports] == [first, spare]
+        assert {one.statement for one in reports} == {Verdict.OK}
+        assert {one.cut for one in reports} == {Verdict.OK}
+        _, level = await a.till.accept(at_a)
+        assert level is Level.OWED
+        found = await s.books("a")
+        assert found["i_owe"] == found["owed_to_me"] == [], "to itself"
+        await refused("not-owed", a.till.paid(spare, 10_000))
