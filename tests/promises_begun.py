@@ -221,8 +221,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
         spec="0008 §6",
         without=(
             JUDGE,
-            "self.ledger.per_stage[act.stage_index] = taken + 1",
-            "self.ledger.per_stage[act.stage_index] = 1",
+            "self.tally.per_stage[act.stage_index] = taken + 1",
+            "self.tally.per_stage[act.stage_index] = 1",
         ),
         tests=STORED,
         vectors=("0008 the first two, of sales and visits",),

@@ -8,7 +8,7 @@ know.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from p2pnode.services import foresight, proofs
 from protocols.claims import Enter, Erase, Kind
@@ -279,14 +279,33 @@ def statement(settlement: Settlement | None) -> Document | None:
     }
 
 
+NEVER_LATE: Final = (
+    *(Kind.CLOSE, Kind.PART, Kind.DISPUTE, Kind.ERASE),
+    *(Kind.REDEEM, Kind.OWE, Kind.PAID, Kind.NET),
+)
+"""What no round counts: that it was seen is all there is to say of it."""
+
+
 def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Document:
     """`p2pnode.evidence/1`: records of my keys, who has seen them, what is erased."""
     scope = witness_scope(view.campaign)
     feeds = {w.key: view.evidence.feed(scope, w.key) for w in view.terms.witnesses}
-    seen = receipts(view.terms, feeds, view.evidence.lookup)
-    until = view.terms.rounds[-1].accept_until
-    in_time = {one: sum(t <= until for t in times) for one, times in seen.items()}
-    surest = {key: _surest(view, key, in_time) for key in mine}
+    covers = receipts(view.terms, feeds, view.evidence.lookup)
+    until, faults = view.terms.rounds[-1].accept_until, view.terms.faults
+    seen = {one: len(times) for one, times in covers.items()}
+    in_time = {one: sum(t <= until for t in times) for one, times in covers.items()}
+    surest = {
+        (key, which is seen): _surest(view, key, which)
+        for key in mine
+        for which in (seen, in_time)
+    }
+
+    def receipt(key: AuthorKey, record: Record) -> str:
+        never_late = record.kind in NEVER_LATE
+        count = (seen if never_late else in_time).get(record.id, 0)
+        late = seen.get(record.id, 0) - count
+        return _receipt(count, late, surest[key, never_late], faults)
+
     return {
         "format": "p2pnode.evidence/1",
         "campaign": campaign_text(view.campaign),
@@ -300,13 +319,8 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
                 if record.kind <= max(Kind)
                 else str(record.kind),
                 "time": record.header.time_ms,
-                "seen_by": len(seen.get(record.id, ())),
-                "receipt": _receipt(
-                    in_time.get(record.id, 0),
-                    len(seen.get(record.id, ())) - in_time.get(record.id, 0),
-                    surest[key],
-                    view.terms.faults,
-                ),
+                "seen_by": seen.get(record.id, 0),
+                "receipt": receipt(key, record),
                 "erased": _erased(record, erasures),
             }
             for key in mine
@@ -329,8 +343,8 @@ def _erased(record: Record, erasures: Erasures) -> str:
     return "note" if parts.note else "no"
 
 
-def _surest(view: View, author: AuthorKey, in_time: Mapping[RecordId, int]) -> int:
-    """How many witnesses saw every genesis from `author` up to the sponsor's, in time.
+def _surest(view: View, author: AuthorKey, seen: Mapping[RecordId, int]) -> int:
+    """How many witnesses saw every genesis from `author` up to the sponsor's.
 
     What is not here is seen by nobody. The sponsor's own need not count.
     """
@@ -341,7 +355,7 @@ def _surest(view: View, author: AuthorKey, in_time: Mapping[RecordId, int]) -> i
         feed = view.evidence.feed(view.campaign, author)
         if not feed or feed[0].claim_bytes is None:
             return 0
-        surest = min(surest, in_time.get(feed[0].id, 0))
+        surest = min(surest, seen.get(feed[0].id, 0))
         claim = feed[0].claim()
         if isinstance(claim, Enter) and view.terms.names(author):
             return surest

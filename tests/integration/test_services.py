@@ -129,9 +129,9 @@ async def make_campaign(
     stages: tuple[Stage, ...] = (),
     named: tuple[Party, ...] = (),
     sponsors: tuple[AuthorKey, ...] = (),
-    witness: AuthorKey | None = None,
+    witnesses: tuple[AuthorKey, ...] = (),
 ) -> str:
-    """Publish a campaign of one balloon, with one witness: the sponsor, if not told.
+    """Publish a campaign of one balloon, the sponsor its only witness, if not told.
 
     Returns the text of the balloon's code.
     """
@@ -142,7 +142,9 @@ async def make_campaign(
         "sponsor": tuple(
             sorted((*(one.author for one in sponsor.identity.author_keys), *sponsors))
         ),
-        "witnesses": (TermsWitness(key=witness or key.author, owner="me"),),
+        "witnesses": tuple(
+            TermsWitness(key=one, owner="me") for one in witnesses or (key.author,)
+        ),
         "groups": (Group(name="balloons", count=1, root=group_root([tags[0].entry])),),
         "conditions": (Condition(stage=0, count=Count.DISTINCT_TAGS, least=1),),
         "budget": 500_000,

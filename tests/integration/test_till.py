@@ -130,7 +130,7 @@ async def town(
     more = tuple(made.key(name) for name in sponsors)
     witness = getattr(made, seer)
     code = await make_campaign(
-        made.a, named=named, sponsors=more, witness=made.key(seer)
+        made.a, named=named, sponsors=more, witnesses=(made.key(seer),)
     )
     await made.follow(witness)
     await made.alice.acts.join(await made.a.acts.invite(await made.a.view(), uses=1))

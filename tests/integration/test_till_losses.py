@@ -20,7 +20,7 @@ from p2pnode import backup
 from p2pnode import identity as identities
 from p2pnode.failures import Failure
 from p2pnode.node import Node
-from p2pnode.services import till_documents
+from p2pnode.services import documents, till_documents
 from p2pnode.services.till import Level
 from protocols.claims import Kind
 from protocols.errors import ProtocolError, Reason
@@ -247,6 +247,14 @@ async def test_a_restored_phone_spends_what_is_payable_to_its_old_key(
                 assert debt["open"] == 0
             assert found["doubles"] == found["waiting"] == []
         await refused("not-enough-left", s.redeem(50_001))
+        s.clock.ms = (await view(alice)).terms.rounds[-1].final_from
+        await s.redeem(50_000)
+        await s.see()
+        mine = await view(alice)
+        keys = alice.library.my_keys(mine)
+        records = documents.evidence(mine, keys, alice.feeds.erasures)["records"]
+        receipts = [one["receipt"] for one in records if one["kind"] == "redeem"]
+        assert receipts == ["safe"] * 3, "no redeem is too late for a round"
         await no_fork(*s.up.values())
 
 
