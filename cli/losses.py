@@ -24,6 +24,16 @@ class Remark:
 def remarks(status: dict[str, Any], home: Path) -> Iterator[Remark]:
     """The sentences for a `p2pnode.status/1` of the folder `home`, the loss first."""
     for loss in status.get("losses", [])[-1:]:
+        if loss["why"] == "slips":
+            yield Remark(
+                level="warn",
+                text=_(
+                    "{time}: The records' file was older than what was accepted. A slip"
+                    " that was signed before is accepted only if you are sure of it."
+                ).format(time=accounts.moment(loss["time_ms"])),
+                cure=_("Make a new backup: p2pnode backup create FILE"),
+            )
+            continue
         why = _reasons().get(loss["why"], loss["why"])
         text = _("{time}: {why} No feed begun before is continued here.").format(
             time=accounts.moment(loss["time_ms"]), why=why

@@ -75,9 +75,16 @@ def redeem(
         " It stays."
     ),
 )
-def accept(slip: str, limit: int | None, *, as_json: bool) -> None:
+@click.option(
+    "--sure",
+    is_flag=True,
+    help=_("Also if it was signed before this node lost records: it is new to you."),
+)
+def accept(slip: str, limit: int | None, *, sure: bool, as_json: bool) -> None:
     """SLIP is a picture, a file, or a text P2PNODE:R/..."""
     body: dict[str, object] = {"slip": _slip(slip)}
+    if sure:
+        body["sure"] = True
     if limit is not None:
         body["limit"] = limit
     answer = client.call("POST", "/till/accept", body)

@@ -19,7 +19,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -201,7 +201,7 @@ def restore(file: Path, home: Path, passphrase: str | None = None) -> Header:
         header, kept = _unpack(file, stage)
         _open_keys(stage, passphrase)
         mark = mark_file.MarkFile(stage / mark_file.NAME)
-        mark.write(Mark(store=RESTORED, count=kept.count, used=kept.used), sync=True)
+        mark.write(replace(kept, store=RESTORED, twin=""), sync=True)
         mark.close()
         for name in (STORE_FILE, mark_file.NAME, identities.FILE):
             _sync_file(stage / name)

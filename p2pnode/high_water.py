@@ -6,6 +6,9 @@ two records at one place. So each commit with own records counts them, in the
 database and in a small file beside it (`store.mark_file`), which also says on
 which machine and in which file it was written. Where the two do not agree,
 something was lost or copied, and no feed that was begun before is signed again.
+
+Slips that a till accepted are counted beside the records: they stand in no feed, so
+no neighbour brings them back, and a customer may show one again.
 """
 
 from __future__ import annotations
@@ -45,6 +48,9 @@ class Loss(StrEnum):
     """The database knows less than was signed."""
     MARK = "no-mark"
     """The file beside the database is gone or damaged."""
+    SLIPS = "slips"
+    """The database knows all that was signed, and not all slips that were accepted:
+    the keys go on."""
 
 
 TWINS: Final = (Loss.RESTORED, Loss.MACHINE, Loss.COPIED)
@@ -63,6 +69,8 @@ class Mark:
     """Which author key signs, counted from 1; those before never sign again."""
     twin: str = ""
     """Tells this node from one that may be at work with the same keys; empty: none."""
+    taken: int = 0
+    """Slips accepted so far."""
 
     def encode(self) -> bytes:
         """Return the bytes that `decode` reads."""
@@ -79,14 +87,16 @@ class Mark:
             fields = json.loads(data)
         except RecursionError as error:
             raise ValueError("nested too deep") from error
-        count, used = fields["count"], fields["used"]
-        if type(count) is not int or type(used) is not int or count < 0 or used < 1:
-            raise ValueError(f"counts {count} and {used}")
+        count, used, taken = fields["count"], fields["used"], fields.get("taken", 0)
+        whole = all(type(number) is int for number in (count, used, taken))
+        if not whole or count < 0 or used < 1 or taken < 0:
+            raise ValueError(f"counts {count}, {used} and {taken}")
         return Mark(
             store=str(fields["store"]),
             count=count,
             used=used,
             twin=str(fields.get("twin", "")),
+            taken=taken,
         )
 
 
@@ -129,29 +139,32 @@ def compare(beside: Beside, kept: Mark | None) -> Loss | None:
         return Loss.RESTORED
     if beside.moved is not None:
         return beside.moved
-    if not found.count:
-        return None  # nothing was signed
-    if kept is None or kept.store != found.store:
+    known = kept if kept is not None and kept.store == found.store else Mark()
+    if found.count and known.store != found.store:
         return Loss.STORE
-    return Loss.OLDER if kept.count < found.count else None
+    if known.count < found.count:
+        return Loss.OLDER
+    return Loss.SLIPS if known.taken < found.taken else None
 
 
 def after(loss: Loss | None, found: Mark | None, kept: Mark | None, store: str) -> Mark:
     """The mark to go on with; `store` is a new random id for the database.
 
-    After a loss the author key that signed is given up for the next; where nothing
-    says which one signed last, all are.
+    After a loss of records the author key that signed is given up for the next; where
+    nothing says which one signed last, all are.
     """
     if loss is None and kept is not None:
         return kept
     known = [mark for mark in (found, kept) if mark is not None]
+    signed = loss not in (None, Loss.SLIPS)
     used = max((mark.used for mark in known), default=NO_KEY if loss else 1)
     twin = (
         store if loss in TWINS else next((mark.twin for mark in known if mark.twin), "")
     )
     return Mark(
         store=store,
-        count=max((mark.count for mark in known), default=0) + (loss is not None),
-        used=min(used + (loss is not None), NO_KEY),
+        count=max((mark.count for mark in known), default=0) + signed,
+        used=min(used + signed, NO_KEY),
         twin=twin,
+        taken=max((mark.taken for mark in known), default=0),
     )

@@ -145,6 +145,19 @@ PROMISES: Final[tuple[Promise, ...]] = (
         silent="which records an issuer had when it signed stands nowhere",
     ),
     Promise(
+        said="After a loss a slip of before is taken only by who is sure of it.",
+        spec="0011 §2",
+        without=(
+            TILL,
+            "if found.record.header.time_ms <= lost_ms:",
+            "if found.record.header.time_ms < 0:",
+        ),
+        tests=(
+            "integration/test_till_losses.py::test_a_till_put_back_takes_no_slip_again_that_it_may_have_accepted",
+        ),
+        silent=SERVICE,
+    ),
+    Promise(
         said=(
             "Owes of one redeem to one creditor are one debt, of the largest amount."
         ),

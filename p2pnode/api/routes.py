@@ -460,7 +460,8 @@ class Doors:
         """Take a customer's slip; it is kept before this is answered."""
         body, till = await json_body(request), self._node.till
         limit = _number(body, "limit", 0) if "limit" in body else None
-        noted, level = await till.accept(read_slip(_text(body, "slip")), limit)
+        slip, sure = read_slip(_text(body, "slip")), body.get("sure") is True
+        noted, level = await till.accept(slip, limit, sure=sure)
         return JSONResponse(await till_documents.accepted(till, noted, level))
 
     async def owe(self, request: Request) -> Response:

@@ -421,7 +421,7 @@ def _lacking(view: View, number: int, error: Incomplete) -> _Lacking:
             "At least {quorum} of its witnesses have finished it; now {have} have.",
             "Wait until then; the nodes of those witnesses must run.",
             round=number,
-            when=_clock_time(view.terms.rounds[number - 1].final_from),
+            when=clock_time(view.terms.rounds[number - 1].final_from),
             owners=", ".join(silent),
             quorum=view.terms.quorum,
             have=have,
@@ -558,7 +558,7 @@ def _chain(view: View) -> tuple[list[Declared], Record | None]:
         ) from None
 
 
-def _clock_time(time_ms: int) -> str:
+def clock_time(time_ms: int) -> str:
     """A time as this machine's clock on the wall shows it."""
     local = dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).astimezone()
     return local.strftime("%Y-%m-%d %H:%M:%S")

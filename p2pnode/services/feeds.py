@@ -287,6 +287,21 @@ class Feeds:
             self._stopped.update(stopped)
             self.mark = mark or self.mark
 
+    async def take(self, state: Mapping[str, bytes | None]) -> None:
+        """Make durable what a slip was accepted by; the mark counts it.
+
+        Raises:
+            StoreInDoubt, StoreFull: it does not count as accepted.
+        """
+        async with self._lock:
+            mark = self.mark
+            if mark is not None:
+                mark = replace(mark, taken=mark.taken + 1)
+                state = {**state, MARK: mark.encode()}
+            with self._committing():
+                await self.store.append((), state=state)
+            self.mark = mark
+
     def subscribe(self, callback: Subscriber) -> None:
         """Call `callback` after each commit; it must not raise or wait."""
         self._subscribers.append(callback)

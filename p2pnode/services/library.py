@@ -77,6 +77,8 @@ class Library:
         self.identity = identity
         self.lost = False
         """Something was lost here once: my keys may have signed what is not here."""
+        self.lost_ms = -1
+        """When that, or a loss of accepted slips, was noticed last; -1: never."""
         self._feeds = feeds
         self._store = store
         self._entries: dict[Scope, Entry] = {}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from p2pnode.failures import Failure
-from p2pnode.high_water import LOSS, NO_KEY, Mark
+from p2pnode.high_water import LOSS, NO_KEY, Loss, Mark
 from p2pnode.ports import StoreDamaged, StoreFull, StoreInDoubt
 from p2pnode.services.feeds import Draft, KeyRetired
 from protocols.claims import Kind
@@ -90,10 +90,16 @@ class Succession:
         if LOSS in state:
             why = str(json.loads(state[LOSS])["why"])
             await self._give_up(why)
-        self._library.lost = bool(self._losses)
+        times = {str(one["why"]): int(one["time_ms"]) for one in self._losses}
+        self._library.lost = bool(set(times) - {Loss.SLIPS.value})
+        self._library.lost_ms = max(times.values(), default=-1)
 
     async def _give_up(self, why: str) -> None:
-        """Stop every feed that was begun here, and remember why."""
+        """Stop every feed that was begun here, and remember why.
+
+        Where only accepted slips are missing, nothing is stopped.
+        """
+        signed = why != Loss.SLIPS
         losses = [*self._losses, {"why": why, "time_ms": self._clock.now_ms()}]
         losses = losses[-LOSSES_MAX:]
         state: dict[str, bytes | None] = {
@@ -103,9 +109,10 @@ class Succession:
         stopped = [
             (entry.campaign, self._person(entry, entry.person_index))
             for entry in self._library.entries
-            if entry.person_index is not None
+            if entry.person_index is not None and signed
         ]
-        await self._feeds.stop(stopped, state, self._free(self._feeds.mark))
+        mark = self._free(self._feeds.mark) if signed else None
+        await self._feeds.stop(stopped, state, mark)
         for author in self._library.retired:
             self._feeds.retire(author)
         self._losses = losses

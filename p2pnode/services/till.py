@@ -17,6 +17,7 @@ import trio
 
 from p2pnode.failures import NOT_FOUND, UNVERIFIED, Failure
 from p2pnode.ports import StoreFull, StoreInDoubt
+from p2pnode.services.closing import clock_time
 from p2pnode.services.feeds import Draft, KeyRetired
 from protocols.claims import Enter, Kind, Owe, Paid, Redeem
 from protocols.codec import decode, encode
@@ -235,18 +236,21 @@ class Till:
 
     # the shop that accepts
 
-    async def accept(self, slip: Slip, limit: int | None = None) -> tuple[Noted, Level]:
+    async def accept(
+        self, slip: Slip, limit: int | None = None, *, sure: bool = False
+    ) -> tuple[Noted, Level]:
         """Accept a slip: it is in the store before this returns.
 
         Args:
             slip: what the customer handed over.
             limit: what I may lose from now on, also if this slip is refused; None:
                 as before.
+            sure: it was not accepted here before a loss; its owner says so.
 
         Raises:
             ProtocolError: what `check_slip` or `check_spending` finds.
-            Failure: `wrong-network`, `wrong-issuer`, `above-limit`; for an issuer
-                those of `recognise`.
+            Failure: `wrong-network`, `wrong-issuer`, `may-be-accepted`,
+                `above-limit`; for an issuer those of `recognise`.
         """
         async with self._lock:  # two at once could pass the limit together
             if limit not in (None, self.limit):
@@ -256,6 +260,8 @@ class Till:
             found = check_slip(slip, _vouched(view))
             ledger = None if view is None else self.ledger(view)
             self._check_acceptable(found, ledger)
+            if not sure:
+                self._check_after_loss(found)
             level = self._level(found, ledger)
             noted = self._noted(slip, found, self._clock.now_ms())
             state = {ACCEPTED + found.record.id.hex(): _written(noted)}
@@ -267,7 +273,7 @@ class Till:
             else:
                 if level is Level.OFFLINE:
                     await self._check_limit(noted)
-                await self._keep(state)
+                await self._take(state)
             self.accepted[found.record.id] = noted
             return noted, level
 
@@ -285,6 +291,24 @@ class Till:
             now_ms=self._clock.now_ms(),
             earlier=held,
         )
+
+    def _check_after_loss(self, found: Spending) -> None:
+        """What was accepted and then lost stands nowhere else: no feed has it.
+
+        A slip that was signed after the loss is none of those. Its time is the
+        customer's word, and was so before she could know of the loss.
+        """
+        lost_ms = self._library.lost_ms
+        if found.record.header.time_ms <= lost_ms:
+            raise Failure(
+                "may-be-accepted",
+                "This slip was signed before this node noticed, at {time}, that it had"
+                " lost records: it may have accepted it already.",
+                "A slip that was signed after that.",
+                "If you are sure that its customer got nothing for it: p2pnode reward"
+                " accept --sure",
+                time=clock_time(lost_ms),
+            )
 
     async def _check_limit(self, noted: Noted) -> None:
         """The levels of what was accepted before are those of now.
@@ -447,7 +471,7 @@ class Till:
         for one in ledger.owed(redeem):
             if one.creditor == found.claim.acceptor:
                 if state:
-                    await self._keep(state)
+                    await self._take(state)
                 known = view.evidence.lookup(one.owes[0])
                 assert known is not None, "an obligation rests on records held here"
                 return known, False
@@ -730,6 +754,10 @@ class Till:
             noted = self._noted(slip, _reread(slip), time_ms)
             found[noted.spending.record.id] = noted
         return found
+
+    async def _take(self, state: dict[str, bytes]) -> None:
+        with trio.CancelScope(shield=True):  # acknowledged is what was committed
+            await self._feeds.take(state)
 
     async def _keep(self, state: dict[str, Any]) -> None:
         with trio.CancelScope(shield=True):  # acknowledged is what was committed

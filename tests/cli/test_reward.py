@@ -255,6 +255,17 @@ def test_an_amount_that_is_none(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert (said.code, said.document["reason"]) == (2, "bad-amount")
 
 
+def test_a_slip_from_before_a_loss_is_taken_by_who_is_sure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market = vectors_vouchers.market()
+    slip = market.text(market.redeem(150_000))
+    sent = answering(monkeypatch, {"level": "owed"})
+    for more, sure in (((), {}), (("--sure",), {"sure": True})):
+        assert cli(tmp_path, "reward", "accept", slip, *more, "--json").code == 0
+        assert sent.pop() == ("POST", "/till/accept", {"slip": slip, **sure})
+
+
 def test_the_books_as_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, where = author_text(SHOP.author), {"campaign": "p2pc1x", "unit": "CNY"}
     debt = {"debtor": key, "creditor": key, "title": "面包店", **where}

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import trio
 
-from cli import client, spreadsheet
+from cli import client, losses, spreadsheet
 from p2pnode import backup
 from p2pnode import identity as identities
+from p2pnode.api.folder import STORE_FILE
 from p2pnode.failures import Failure
 from p2pnode.node import Node
 from p2pnode.services import documents, till_documents
@@ -304,6 +305,60 @@ async def test_a_restored_shop_is_one_creditor_under_both_keys(
         await no_fork(*s.up.values())
 
 
+@pytest.mark.parametrize("how", ["restored", "slips"])
+async def test_a_till_put_back_takes_no_slip_again_that_it_may_have_accepted(
+    tmp_path: Path, how: str
+) -> None:
+    async with street(tmp_path) as s:
+        await s.play()
+        await s.close()
+        known, lost, other = [await s.redeem(10_000 * n) for n in (1, 2, 3)]
+        await s.up["b"].till.accept(known, LINE)
+        await s.carry()
+        file = await s.back_up("b")
+        old = tmp_path / "old"
+        await s.stop("b")
+        shutil.copy(tmp_path / "b" / STORE_FILE, old)
+        b = await s.start("b")
+        await b.till.accept(lost)
+        await s.owed()
+        s.clock.ms += MINUTE
+        if how == "restored":
+            b = await s.restore("b", file)
+        else:  # an old copy of the records, and nothing was signed since
+            await s.stop("b")
+            shutil.copy(old, tmp_path / "b" / STORE_FILE)
+            b = await s.start("b")
+        told = b.succession.document()
+        assert [one["why"] for one in told["losses"]] == [how]
+        assert told["keys_given_up"] == (how == "restored")
+        texts = [one.text for one in losses.remarks(told)]
+        assert ("is accepted only if you are sure" in texts[0]) == (how == "slips")
+        await s.carry()
+        await refused(Reason.REDEEMED, b.till.accept(known))
+        for slip in (lost, other):
+            await refused("may-be-accepted", b.till.accept(slip))
+        _, level = await b.till.accept(other, sure=True)
+        assert level is Level.OWED
+        s.clock.ms += MINUTE
+        fresh = await s.redeem(40_000)
+        _, level = await b.till.accept(fresh)
+        assert level is Level.OFFLINE
+        # Who is wrong about it has given goods away twice; one debt it is.
+        await b.till.accept(lost, sure=True)
+        await s.owed()
+        for name, side in {"a": "i_owe", "b": "owed_to_me"}.items():
+            debts = (await s.books(name))[side]
+            assert sorted(one["open"] for one in debts) == [
+                *(10_000, 20_000, 30_000, 40_000)
+            ]
+        await s.stop("b")
+        b = await s.start("b")
+        assert len(b.succession.document()["losses"]) == 1, "noticed once"
+        await refused(Reason.REDEEMED, b.till.accept(fresh))
+        await no_fork(*s.up.values())
+
+
 async def test_a_sponsors_next_key_owes_once_it_knows_what_the_lost_one_owed(
     tmp_path: Path,
 ) -> None:
@@ -367,6 +422,7 @@ async def test_a_sponsors_next_key_closes_and_owes_what_both_closed(
         first, spare = s.keys("a")
         a = await s.restore("a", await s.back_up("a"))
         await refused("successor-not-seen", a.books.close(await view(a)))
+        s.clock.ms += MINUTE
         at_a = await s.redeem(10_000, at=first)
         await refused("successor-not-seen", a.till.accept(at_a))
         alice = s.up["alice"]

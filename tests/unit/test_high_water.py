@@ -33,8 +33,8 @@ from p2pnode.store.sqlite import SqliteStore, open_store
 A, B = "a" * 32, "b" * 32
 
 
-def mark(store: str = A, count: int = 5, used: int = 1) -> Mark:
-    return Mark(store=store, count=count, used=used)
+def mark(store: str = A, count: int = 5, used: int = 1, taken: int = 0) -> Mark:
+    return Mark(store=store, count=count, used=used, taken=taken)
 
 
 CASES: list[tuple[Beside, Mark | None, Loss | None]] = [
@@ -47,6 +47,13 @@ CASES: list[tuple[Beside, Mark | None, Loss | None]] = [
     (Beside(mark=mark()), mark(B), Loss.STORE),
     (Beside(mark=mark()), None, Loss.STORE),
     (Beside(mark=mark(count=0)), None, None),
+    (Beside(mark=mark(taken=2)), mark(taken=2), None),
+    (Beside(mark=mark(taken=2)), mark(taken=3), None),
+    (Beside(mark=mark(taken=2)), mark(taken=1), Loss.SLIPS),
+    (Beside(mark=mark(taken=2)), mark(count=4, taken=1), Loss.OLDER),
+    (Beside(mark=mark(taken=2)), mark(B, taken=2), Loss.STORE),
+    (Beside(mark=mark(count=0, taken=2)), mark(B, 0), Loss.SLIPS),
+    (Beside(mark=mark(count=0, taken=2)), None, Loss.SLIPS),
     (Beside(mark=mark(RESTORED)), mark(), Loss.RESTORED),
     (Beside(mark=mark(RESTORED, 0)), None, Loss.RESTORED),
     (Beside(mark=mark(), moved=Loss.COPIED), mark(), Loss.COPIED),
@@ -68,6 +75,7 @@ def test_after_a_loss_the_next_key_signs_and_the_count_goes_on() -> None:
     assert after(None, None, None, B) == mark(B, 0)
     assert after(Loss.MARK, None, None, B).used == NO_KEY, "nobody knows which signed"
     assert after(Loss.MARK, None, mark(used=2), B).used == 3
+    assert after(Loss.SLIPS, mark(taken=2), mark(taken=1), B) == mark(B, taken=2)
 
 
 @pytest.mark.parametrize("loss", TWINS)
