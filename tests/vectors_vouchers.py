@@ -370,8 +370,10 @@ def _ledgers() -> list[Case]:
     m.owe(own)
     cases.append(_ledger("owed to oneself", m))
     m = market()
-    m.owe(m.redeem(5, at=NEXT))
-    cases.append(_ledger("owed to another key of the sponsor", m, sponsors=[NEXT]))
+    owe = m.owe(m.redeem(5, at=SHOP))
+    m.paid(owe.id, 5, by=m.world.sponsor)
+    said = "owed to a shop whose key the terms call the sponsor's"
+    cases.append(_ledger(said, m, sponsors=[SHOP]))
     m = market()
     for before in (0, 100, 50, 75, 150):
         m.redeem(60, before)

@@ -329,7 +329,7 @@ class Books:
                 "What this campaign pays you could be redeemed until {time}.",
                 "A voucher before its last day.",
                 "What was not redeemed is the sponsor's: ask there.",
-                time=_clock_time(max(ends)),
+                time=clock_time(max(ends)),
             )
 
     async def claim(self, view: View) -> Line:

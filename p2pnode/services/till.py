@@ -267,7 +267,7 @@ class Till:
             state = {ACCEPTED + found.record.id.hex(): _written(noted)}
             if view is not None and self._is_issuer(view):
                 key = self._issuing_key(view)
-                await self._succeed(view, key, [found])
+                await self._succeed(view, key, found)
                 await self._owe(view, key, found, state)
                 level = Level.OWED
             else:
@@ -347,8 +347,7 @@ class Till:
 
     def my_keys(self, campaign: Scope) -> tuple[AuthorKey, ...]:
         """The keys by which somebody can name me in a campaign, now or before."""
-        identity = self._library.identity
-        keys = [key.author for key in identity.author_keys]
+        identity, keys = self._library.identity, self._author_keys
         for entry in self._library.entries:
             if entry.campaign == campaign and entry.person_index is not None:
                 indices = dict.fromkeys((entry.person_index, 0, *entry.past))
@@ -380,8 +379,8 @@ class Till:
 
         Raises:
             ProtocolError: what `check_slip` or `check_spending` finds.
-            Failure: `not-the-issuer`, `debts-incomplete`; for a key that took over
-                those of `Books.succeed`.
+            Failure: `not-the-issuer`, `key-retired`, `debts-incomplete`; for a key
+                that took over those of `Books.succeed`.
         """
         async with self._lock:
             view = await self._view_of(slip)
@@ -394,7 +393,7 @@ class Till:
             if found.record.id not in view.evidence.by_id:
                 # Its feed may never come: what I sign rests on this copy.
                 state = {SHOWN + found.record.id.hex(): _written(noted)}
-            await self._succeed(view, key, [found])
+            await self._succeed(view, key, found)
             signed = await self._owe(view, key, found, state)
             if state:
                 self._shown[found.record.id] = noted
@@ -407,7 +406,7 @@ class Till:
 
         Raises:
             Failure: nothing was signed, for a key took over that may not yet (those
-                of `Books.succeed`).
+                of `Books.succeed`), or none can (`key-retired`).
         """
         signed: list[Record] = []
         failed: Failure | None = None
@@ -415,9 +414,16 @@ class Till:
             for view in await self._library.all_views():
                 if not self._is_issuer(view):
                     continue
-                key, spendings = self._issuing_key(view), self.ledger(view).spendings
+                ledger = self.ledger(view)
+                owed = {(one.redeem, one.creditor) for one in ledger.obligations}
+                if all(
+                    (one.record.id, one.claim.acceptor) in owed
+                    for one in ledger.spendings
+                ):
+                    continue
                 try:
-                    await self._succeed(view, key, spendings)
+                    key = self._issuing_key(view)
+                    await self._books.succeed(view, key, owing=True)
                 except Failure as failure:
                     failed = failure
                     continue
@@ -425,18 +431,19 @@ class Till:
                     signed += await self._owe_all(view, key)
                 except (Failure, ProtocolError) as error:
                     log.info("not recognised: %s", error)
-        self._waits = failed is not None
+        self._waits = failed is not None and not isinstance(failed, KeyRetired)
         if failed is not None and not signed:
             raise failed
         return signed
 
-    async def _succeed(
-        self, view: View, key: SigningKey, asked: Iterable[Spending]
-    ) -> None:
-        """See that a key may owe for these, unless all are owed."""
-        owed = {(one.redeem, one.creditor) for one in self.ledger(view).obligations}
-        if any((one.record.id, one.claim.acceptor) not in owed for one in asked):
+    async def _succeed(self, view: View, key: SigningKey, found: Spending) -> None:
+        """See that a key may owe for this, unless it is owed already."""
+        if not self._is_owed(view, found):
             await self._books.succeed(view, key, owing=True)
+
+    def _is_owed(self, view: View, found: Spending) -> bool:
+        owed = self.ledger(view).owed(found.record.id)
+        return any(one.creditor == found.claim.acceptor for one in owed)
 
     async def _owe_all(self, view: View, key: SigningKey) -> list[Record]:
         """Owe what may be owed and is not, by books that are kept once for all."""
@@ -515,9 +522,7 @@ class Till:
 
         Anybody may write my key into terms as one more sponsor.
         """
-        if self._library.key_among(view.terms.sponsor) is None:
-            return False
-        mine = {key.author for key in self._library.identity.author_keys}
+        mine = set(self._author_keys)
         return any(
             record.kind in (Kind.TERMS, Kind.CLOSE)
             for author in view.terms.sponsor
@@ -527,9 +532,16 @@ class Till:
 
     def _issuing_key(self, view: View) -> SigningKey:
         key = self._library.key_among(view.terms.sponsor)
+        if key is None and any(one in view.terms.sponsor for one in self._author_keys):
+            raise KeyRetired
         if key is None:
             raise _not_the_issuer()
         return key
+
+    @property
+    def _author_keys(self) -> list[AuthorKey]:
+        """My author keys, those given up among them."""
+        return [key.author for key in self._library.identity.author_keys]
 
     async def set_auto(self, *, on: bool) -> None:
         """Recognise redeems as they arrive from now on, or not; also later."""

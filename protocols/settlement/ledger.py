@@ -44,7 +44,7 @@ class Obligation:
     owes: tuple[RecordId, ...]
     """The `owe` records, the one that fixes amount and debtor first."""
     open: int
-    """What is still owed; to a key of the sponsor nothing ever is."""
+    """What is still owed; to the very key that owes nothing ever is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +226,7 @@ def _obligations(
                 amount=amount,
                 paid=received,
                 owes=tuple(one.id for one in signed),
-                open=0 if debt[1] in desks.sponsor else amount - received,
+                open=0 if debt[1] == signed[0].author else amount - received,
             )
         )
     found.sort(key=lambda one: (one.debtor, one.creditor, one.redeem))

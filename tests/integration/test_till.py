@@ -491,6 +491,16 @@ async def test_where_the_lost_key_was_the_only_witness_the_next_one_owes() -> No
     assert (owe.author, new) == (spare.author, True)
 
 
+async def test_a_sponsor_without_a_further_key_is_told_why_it_owes_nothing() -> None:
+    t = await town()
+    slip = await t.redeem(50_000)
+    await carry(t.a, t.alice)
+    t.a.feeds.mark = Mark(used=2)  # as after a loss
+    assert len((await books(t.a))["waiting"]) == 1
+    await refused("key-retired", t.a.till.recognise(slip))
+    await refused("key-retired", t.a.till.recognise_all())
+
+
 async def test_an_owe_whose_redeem_is_nowhere_stops_the_next_ones() -> None:
     t = await town()
     slip, other = await t.redeem(50_000), await t.redeem(60_000)

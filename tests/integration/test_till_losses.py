@@ -249,14 +249,40 @@ async def test_a_restored_phone_spends_what_is_payable_to_its_old_key(
             assert found["doubles"] == found["waiting"] == []
         await refused("not-enough-left", s.redeem(50_001))
         s.clock.ms = (await view(alice)).terms.rounds[-1].final_from
-        await s.redeem(50_000)
+        last = await s.redeem(50_000)
         await s.see()
+        await s.owed()
+        _, level = await b.till.accept(last)
+        assert level is Level.OWED, "by another key of hers, and owed before"
         mine = await view(alice)
         keys = alice.library.my_keys(mine)
         records = documents.evidence(mine, keys, alice.feeds.erasures)["records"]
         receipts = [one["receipt"] for one in records if one["kind"] == "redeem"]
         assert receipts == ["safe"] * 3, "no redeem is too late for a round"
         await no_fork(*s.up.values())
+
+
+async def test_a_part_that_the_lost_phone_spent_is_refused_and_the_next_is_taken(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as s:
+        await s.play()
+        await s.close()
+        file = await s.back_up("alice")
+        b, a = s.up["b"], s.up["a"]
+        await b.till.accept(await s.redeem(50_000), LINE)  # only the shop has it
+        await s.restore("alice", file)
+        await s.carry()
+        again = await s.redeem(50_000)
+        assert again.redeem.record().claim().total_before == 0, "nobody told her"
+        await refused(Reason.OVERSPENT, b.till.accept(again))
+        await b.till.accept(await s.redeem(50_000))
+        for noted in [*b.till.accepted.values()]:
+            await a.till.recognise(noted.slip)
+        await s.owed()
+        for name, side in {"a": "i_owe", "b": "owed_to_me"}.items():
+            debts = (await s.books(name))[side]
+            assert [one["open"] for one in debts] == [50_000, 50_000]
 
 
 async def test_a_restored_shop_is_one_creditor_under_both_keys(
@@ -332,7 +358,7 @@ async def test_a_till_put_back_takes_no_slip_again_that_it_may_have_accepted(
         told = b.succession.document()
         assert [one["why"] for one in told["losses"]] == [how]
         assert told["keys_given_up"] == (how == "restored")
-        texts = [one.text for one in losses.remarks(told)]
+        texts = [one.text for one in losses.remarks(told, tmp_path / "b")]
         assert ("is accepted only if you are sure" in texts[0]) == (how == "slips")
         await s.carry()
         await refused(Reason.REDEEMED, b.till.accept(known))

@@ -137,10 +137,10 @@ export function keepLedger(sponsor, purses, all, parties = []) {
     else if (record.claim.amount === 0) refused.set(record.key, "no-amount");
     else debt.paid += BigInt(record.claim.amount);
   }
-  return { spent, obligations: obligations(debts, sponsor.map(hex)), doubles: doubles(spent), refused };
+  return { spent, obligations: obligations(debts), doubles: doubles(spent), refused };
 }
 
-function obligations(debts, sponsor) {
+function obligations(debts) {
   const order = (one) => one.debtor + one.creditor + one.redeem;
   return [...debts.values()]
     .map(({ owes, paid }) => {
@@ -155,7 +155,7 @@ function obligations(debts, sponsor) {
         redeem: hex(first.claim.redeem),
         amount,
         paid: received,
-        open: sponsor.includes(creditor) ? 0 : amount - received,
+        open: creditor === first.by ? 0 : amount - received,
         owes: owes.map((one) => one.key),
       };
     })
