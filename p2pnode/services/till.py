@@ -119,7 +119,7 @@ class Debt:
     amount: int
     paid: int
     open: int
-    """What is still owed; to a key of the sponsor nothing is."""
+    """What is still owed; from one key of mine to another nothing is."""
     owe: Record
     """The record that fixes the amount."""
 
@@ -672,10 +672,11 @@ class Till:
         """Every debt of the followed campaigns, oldest first."""
         found = []
         for view in await self._library.all_views():
-            vouched = _vouched(view)
+            vouched, mine = _vouched(view), self.my_keys(view.campaign)
             for one in self.ledger(view).obligations:
                 owe = view.evidence.lookup(one.owes[0])
                 assert owe is not None, "an obligation rests on records held here"
+                to_myself = one.debtor in mine and one.creditor in mine
                 found.append(
                     Debt(
                         view=view,
@@ -686,7 +687,7 @@ class Till:
                         creditor_party=_party(view, one.creditor, vouched),
                         amount=one.amount,
                         paid=one.paid,
-                        open=one.open,
+                        open=0 if to_myself else one.open,
                         owe=owe,
                     )
                 )

@@ -114,8 +114,8 @@ async def books(library: Library, till: Till) -> Document:
     owed_to_me, i_owe = [], []
     for one in debts:
         keys = mine[one.view.campaign]
-        if one.creditor in one.view.terms.sponsor:
-            continue
+        if one.creditor in keys and one.debtor in keys:
+            continue  # redeemed at its issuer's own till
         if one.creditor in keys:
             owed_to_me.append(one)
         if one.debtor in keys:
