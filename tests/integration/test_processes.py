@@ -51,6 +51,7 @@ def alice(tmp_path: Path) -> Iterator[Daemon]:
     node.stop()
 
 
+@pytest.mark.long
 def test_nothing_is_lost_or_signed_twice_over_kills(tmp_path: Path) -> None:
     tally = kill_often(tmp_path, KILLS, seed=1)
     assert len(tally.acknowledged) > 3 * KILLS
@@ -344,6 +345,7 @@ def hasty(shop: Daemon, seconds: int) -> str:
     return code
 
 
+@pytest.mark.long
 def test_what_is_erased_is_gone_from_every_disk(shop: Daemon, alice: Daemon) -> None:
     shop.up()
     alice.up()

@@ -35,6 +35,7 @@ def words(report: Report) -> str:
     return f"{lines}\n{said}\nTo run it again: {report.command}"
 
 
+@pytest.mark.long
 def test_large_seeds_hold(capsys: pytest.CaptureFixture[str]) -> None:
     """As many seeds of 40 nodes as a few CPU seconds allow; time fails nothing.
 
@@ -65,6 +66,7 @@ def test_the_cheats_are_those_that_can_be_drawn() -> None:
     assert [*cheats.KINDS] == ["", *CHEATS]
 
 
+@pytest.mark.long
 def test_somebody_cheats_and_is_found_out() -> None:
     """Two at a time; 2,000 by hand: `p2pnode sim --cheat all --nodes 10 --seeds 77`."""
     names = [*CHEATS]
