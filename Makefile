@@ -16,7 +16,8 @@ demo: $(READY) ## start a neighbourhood of nodes and play Ten Red Balloons
 	$(BIN)/p2pnode demo
 
 test: $(READY) ## run every test, print coverage by branch
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-branch --cov-report=
+	@$(BIN)/python -m compileall -q cli p2pnode protocols # once, not in each process
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-branch --cov-report=
 	@$(BIN)/coverage report --skip-covered -m | tail -n 40
 
 lint: $(LINT_READY) ## check style, types and layers

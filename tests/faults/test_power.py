@@ -29,6 +29,7 @@ def vfs() -> Iterator[MemoryVfs]:
         yield vfs
 
 
+@pytest.mark.untraced
 @pytest.mark.slow
 async def test_a_cut_at_any_change_loses_nothing(
     vfs: MemoryVfs, tmp_path: Path
@@ -47,6 +48,7 @@ async def test_a_cut_at_any_change_loses_nothing(
             await restart(story, oracle, place, vfs, tmp_path)
 
 
+@pytest.mark.untraced
 @pytest.mark.slow
 async def test_a_cut_while_it_recovers_from_a_cut(
     vfs: MemoryVfs, tmp_path: Path

@@ -31,6 +31,7 @@ STANDING = {"fork": "participant", "witness": "witness"}
 """Who cheats, where it is not the sponsor."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PLAYED)
 def test_the_fraud_is_proven_to_who_had_no_part_in_it(
     name: str, tmp_path: Path

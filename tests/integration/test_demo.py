@@ -40,6 +40,7 @@ def payout(document: dict[str, Any], name: str) -> int:
     return int(found["minor_units"])
 
 
+@pytest.mark.long
 def test_the_demo_pays_to_the_last_unit(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "P2PNODE_LANG": "en"}
     done = subprocess.run(

@@ -44,6 +44,14 @@ def shop(tmp_path: Path) -> Iterator[Daemon]:
     node.stop()
 
 
+@pytest.fixture(scope="module")
+def open_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One that runs, for those who only knock."""
+    with Daemon(tmp_path_factory.mktemp("open") / "shop", "merchant") as node:
+        node.ready()
+        yield node
+
+
 @pytest.fixture
 def alice(tmp_path: Path) -> Iterator[Daemon]:
     node = Daemon(tmp_path / "alice")
@@ -51,16 +59,17 @@ def alice(tmp_path: Path) -> Iterator[Daemon]:
     node.stop()
 
 
+@pytest.mark.long
 def test_nothing_is_lost_or_signed_twice_over_kills(tmp_path: Path) -> None:
     tally = kill_often(tmp_path, KILLS, seed=1)
     assert len(tally.acknowledged) > 3 * KILLS
 
 
-def test_a_second_node_on_a_folder_is_refused(shop: Daemon) -> None:
-    pid = shop.up().pid
+def test_a_second_node_on_a_folder_is_refused(open_shop: Daemon) -> None:
+    shop = open_shop
     done = program("run", home=shop.home)
     assert done.returncode == 1
-    assert f"Another node (process {pid}) runs on" in done.stderr
+    assert f"Another node (process {shop.ready().pid}) runs on" in done.stderr
     assert "What to do: " in done.stderr
     assert shop.do("status")["name"] == "shop"
 
@@ -105,9 +114,9 @@ def test_no_node_is_exit_code_4(shop: Daemon) -> None:
     ],
 )
 def test_strangers_at_the_local_door_are_refused(
-    shop: Daemon, headers: dict[str, str], body: bytes, status: int, reason: str
+    open_shop: Daemon, headers: dict[str, str], body: bytes, status: int, reason: str
 ) -> None:
-    shop.up()
+    shop = open_shop
     door = client.door(shop.home)
     own = {"Authorization": f"Bearer {door.token}", "Host": f"127.0.0.1:{door.port}"}
     connection = HTTPConnection("127.0.0.1", door.port, timeout=5)
@@ -344,6 +353,7 @@ def hasty(shop: Daemon, seconds: int) -> str:
     return code
 
 
+@pytest.mark.long
 def test_what_is_erased_is_gone_from_every_disk(shop: Daemon, alice: Daemon) -> None:
     shop.up()
     alice.up()

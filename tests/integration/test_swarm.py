@@ -62,6 +62,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     made.type("down", "--delete")
 
 
+@pytest.mark.long
 def test_a_swarm_is_cut_killed_and_healed(terminal: Terminal) -> None:
     t = terminal
     assert t.type("status").code == 4

@@ -80,6 +80,7 @@ def open_of(node: Daemon, side: str) -> list[int]:
     return [one["open"] for one in node.do("reward", "books")[side]]
 
 
+@pytest.mark.long
 def test_from_a_voucher_to_a_paid_debt_and_a_proof(
     street: dict[str, Daemon], tmp_path: Path
 ) -> None:

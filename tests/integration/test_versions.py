@@ -30,6 +30,7 @@ def run(*command: object, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_every_page_and_vector_is_made_alike(version, tmp_path):
     if sys.version_info[:2] == tuple(map(int, version.split("."))):

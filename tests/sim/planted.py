@@ -195,7 +195,7 @@ BUGS: dict[str, tuple[Bug, int]] = {
     "statement lines in another order": (disordered_lines, 1),
     "a later head on another branch believed": (other_branch_believed, 18),
     "an in-doubt commit trusted": (doubtful_commit_trusted, 1),
-    "signed from memory after a doubt": (signed_from_memory, 8),
+    "signed from memory after a doubt": (signed_from_memory, 16),
     "a rounding that loses a fen": (lost_fen, 1),
     "a fork proof not passed on": (proof_kept_back, 2),
     "an unbounded queue": (unbounded_queue, 4),

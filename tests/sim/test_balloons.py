@@ -191,7 +191,7 @@ async def _verified(town: Town, name: str):
     return reports[-1]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.untraced)])
 def test_all_nodes_settle_alike_after_a_partition_and_a_crash(seed: int) -> None:
     digests = {}
 

@@ -43,6 +43,7 @@ def is_chinese(text: str) -> bool:
     return any(CJK[0] <= character <= CJK[1] for character in text)
 
 
+@pytest.mark.untraced
 def test_every_sentence_is_translated_and_compiled() -> None:
     wrong = catalogue.faults()
     assert not wrong, "\n".join(["", *wrong])
@@ -173,6 +174,7 @@ def test_the_extractor_finds_what_people_read(
     assert catalogue.COMMAND in lines[-1]
 
 
+@pytest.mark.untraced
 def test_a_sentence_that_comes_back_is_translated_still(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

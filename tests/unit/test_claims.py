@@ -233,6 +233,7 @@ def verdict(function, *arguments):
     return None
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("kind", "claim"), GOOD, ids=names(GOOD))
 def test_checking_a_claim_says_what_reading_it_says(kind, claim):
     good = decode(write_claim(kind, claim), CLAIM_MAX)

@@ -284,6 +284,7 @@ def full_entry() -> tuple[World, RecordId]:
     return world, beyond.id
 
 
+@pytest.mark.untraced
 @pytest.mark.slow
 def test_an_entry_that_had_to_stop_is_no_omission_where_records_are_missing():
     world, beyond = full_entry()
@@ -296,6 +297,7 @@ def test_an_entry_that_had_to_stop_is_no_omission_where_records_are_missing():
     assert beyond in report.missing
 
 
+@pytest.mark.untraced
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 100_000))
 def test_no_honest_world_yields_a_proof_against_its_sponsor(seed):
@@ -310,6 +312,7 @@ def test_no_honest_world_yields_a_proof_against_its_sponsor(seed):
             assert found.standing not in {Standing.SPONSOR, Standing.WITNESS}
 
 
+@pytest.mark.untraced
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2_000), st.data())
 def test_no_choice_of_honest_records_frames_the_sponsor(seed, data):

@@ -299,6 +299,7 @@ def test_any_small_change_to_a_close_is_judged_without_a_crash(data):
     verify_closes(world.terms, world.evidence())
 
 
+@pytest.mark.untraced
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_mix_of_claims_settles_to_the_budget(data):
@@ -555,6 +556,7 @@ def play(world, steps):
             world.report_fork(act, other)
 
 
+@pytest.mark.untraced
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(small_worlds())
 def test_shares_residue_and_what_is_left_always_make_the_budget(made):

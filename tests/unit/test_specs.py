@@ -52,6 +52,7 @@ def holds(name: str, data: bytes | None) -> bool:
     return data.hex() in "".join(pairs)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", PAGES)
 def test_what_is_generated_is_up_to_date(name):
     held = (SPEC.parents[1] / name).read_text("utf-8")

@@ -116,6 +116,7 @@ def test_any_bytes_give_a_frame_or_one_error(data: bytes) -> None:
     assert encode_frame(frame) == data
 
 
+@pytest.mark.untraced
 @given(st.sampled_from(sorted(FRAMES)), st.lists(values, max_size=9))
 def test_any_fields_give_a_frame_or_one_error(tag: int, fields: list[Value]) -> None:
     data = encode([tag, *fields])
