@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+NEEDS_NO_ROUND = frozenset(
+    (Kind.PART, Kind.CLOSE, Kind.ERASE, Kind.REDEEM, Kind.OWE, Kind.PAID, Kind.DISPUTE)
+)
+"""Kinds that are good without being counted: no round is too late for them."""
+
 
 def campaign(
     view: View,
@@ -284,8 +289,10 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
     scope = witness_scope(view.campaign)
     feeds = {w.key: view.evidence.feed(scope, w.key) for w in view.terms.witnesses}
     seen = receipts(view.terms, feeds, view.evidence.lookup)
-    until = view.terms.rounds[-1].accept_until
-    in_time = {one: sum(t <= until for t in times) for one, times in seen.items()}
+    in_time = {
+        one: len([t for t in times if t <= _ends(view, one)])
+        for one, times in seen.items()
+    }
     surest = {key: _surest(view, key, in_time) for key in mine}
     return {
         "format": "p2pnode.evidence/1",
@@ -320,6 +327,14 @@ def _erased(record: Record, erasures: Erasures) -> str:
     if parts.claim:
         return "claim" if record.claim_bytes is None else "asked"
     return "note" if parts.note else "no"
+
+
+def _ends(view: View, record_id: RecordId) -> int:
+    """Until when a record is to be seen: what need not count may be seen late."""
+    record = view.evidence.lookup(record_id)
+    needless = record is not None and record.kind in NEEDS_NO_ROUND
+    terms = view.terms
+    return 2**53 if needless else terms.rounds[-1].accept_until
 
 
 def _surest(view: View, author: AuthorKey, in_time: Mapping[RecordId, int]) -> int:
