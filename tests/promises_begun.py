@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.promise import EVIDENCE, JUDGE, LEDGER, TESTIMONY, VERIFY, Promise
+from tests.promise import (
+    EVIDENCE,
+    JUDGE,
+    LEDGER,
+    ROWS,
+    TESTIMONY,
+    VERIFY,
+    Promise,
+)
 from tests.promises_bound import STORED
 
 ADMISSION: Final = "protocols/settlement/admission.py"
@@ -270,5 +278,34 @@ PROMISES: Final[tuple[Promise, ...]] = (
         ),
         tests=STORED,
         vectors=("0008 a host's word that is paid",),
+    ),
+    Promise(
+        said="A fork where witnesses speak is proven of witnesses only.",
+        spec="0012 §1",
+        without=(PROOF, "if not in_campaign and not witness:", "if author is None:"),
+        tests=STORED,
+        vectors=("0012 a stranger's fork where witnesses speak",),
+    ),
+    Promise(
+        said="Two closes of one round are a cheat, whatever each stands above.",
+        spec="0012 §2",
+        without=(
+            PROOF,
+            "if a.round != b.round and a.previous != b.previous:",
+            "if a.previous != b.previous:",
+        ),
+        tests=STORED,
+        vectors=("0012 two closes of one round, above two",),
+    ),
+    Promise(
+        said="A tap is good for whoever tapped, and for nobody who read of it.",
+        spec="0007 §3",
+        without=(
+            ROWS,
+            "claim.tag))\n            return 4\n        case Machine",
+            "claim.tag) if None else None)\n            return 4\n        case Machine",
+        ),
+        tests=STORED,
+        vectors=("0007 a tap for another author",),
     ),
 )

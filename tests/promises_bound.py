@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.promise import JUDGE, ROWS, SETTLE, Promise
+from tests.promise import CUT, JUDGE, ROWS, SETTLE, Promise
 
 BIND: Final = "protocols/settlement/bind.py"
 STORED: Final = ("unit/test_vectors.py::test_every_stored_case_has_its_answer",)
@@ -227,5 +227,15 @@ PROMISES: Final[tuple[Promise, ...]] = (
         ),
         tests=STORED,
         vectors=("0008 revoked, where a condition needs the group",),
+    ),
+    Promise(
+        said="Who was offline is judged by when she acted, within the stage's late_ms.",
+        spec="0008 §1",
+        without=(CUT, "max(self.time_max, wt - late_ms)", "max(self.time_max, wt)"),
+        tests=STORED,
+        vectors=(
+            "0008 three places offline, seen at once",
+            "0008 a code that works as long as acts may be late",
+        ),
     ),
 )

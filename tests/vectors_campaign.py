@@ -668,8 +668,8 @@ def _evidence() -> list[Case]:
         seed = serial_seed(secret, balloon.issuer, balloon.batch, balloon.index, 0)
         return sign_serial(seed, index, NETWORK, where, who, tag_id(balloon))
 
-    def tap(counter: int = 7, key: str = "tap") -> TapProof:
-        signed = key_of(key).sign_value("serial", [NETWORK, scope, dave, tag_id(chip)])
+    def tap(counter: int = 7, key: str = "tap", who: AuthorKey = dave) -> TapProof:
+        signed = key_of(key).sign_value("serial", [NETWORK, scope, who, tag_id(chip)])
         return TapProof(counter=counter, key=key_of(key).author, signature=signed)
 
     def code(ago: int, shift: int = 0, key: str = "screen") -> RotatingCode:
@@ -710,6 +710,7 @@ def _evidence() -> list[Case]:
         ("another than the device", _entry(Machine(device=once)), Bare(), ()),
         ("a barcode", goods, Gs1Text(key="0614141123452"), ()),
         ("another barcode", goods, Gs1Text(key="0614141123453"), ()),
+        ("a tap for another author", chip, tap(who=once), (once,)),
     ]
     world.join("dave")
     cases = []

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from protocols.claims import Kind
 from protocols.join import sign_invite
 from protocols.record import Record
-from protocols.tags.entry import PrintedText, sign_entry
+from protocols.tags.entry import (
+    PrintedText,
+    Rotating,
+    RotatingCode,
+    sign_entry,
+    tag_id,
+)
 from protocols.terms import Act, After, Flat, Limits, Once, Role
 from tests.vectors import Case
 from tests.vectors_campaign import (
@@ -46,6 +53,8 @@ def edges() -> list[Case]:
         settle_case("attested, of no evidence", _attested_nothing()),
         settle_case("a host's word that is paid", _hosts_word()),
         settle_case("after what was done later", _after(), rounds=(1, 2, 3)),
+        settle_case("three places offline, seen at once", _offline()),
+        settle_case("a code that works as long as acts may be late", _forwarded()),
     ]
 
 
@@ -329,4 +338,55 @@ def _days() -> World:
     world.outcome("shop", "dave", 5_000, card=world.card("dave"))
     world.see()
     _photo(world, "dave", _TAGS[0])
+    return world
+
+
+def _offline() -> World:
+    """Three places ten minutes apart, and a note between: all are seen an hour later.
+
+    Of the first stage acts may be an hour late, of the second not at all.
+    """
+    paid = _visit_world({}).terms.stages[0]
+    late = replace(paid, id="late", closes=OPENS + 60 * MINUTE, late_ms=60 * MINUTE)
+    limits = Limits(paid_levels=0, per_person_per_day=3, place_interval_ms=TEN)
+    world = _visit_world({}, stages=(late, paid), limits=limits, rounds=2)
+    world.join("eve")
+    tags = [_entry(index=index, place=f"place {index}") for index in range(4)]
+    world.tags("shops", tags)
+    world.see()
+    began = world.now
+    for place in range(3):
+        for stage, name in enumerate(("dave", "eve")):
+            world.now = began + place * TEN
+            scan = _photo(world, name, tags[place], stage)
+            world.write(
+                key_of(name), Kind.ERASE, replace(world.erase_claim(scan), claim=False)
+            )
+    world.now = began + 50 * MINUTE
+    world.see()
+    _photo(world, "dave", tags[3], 0)  # the fourth of his day
+    return world
+
+
+def _forwarded() -> World:
+    """A code is read, or forwarded, some minutes after its window."""
+    world = _visit_world({"grade": 3, "fresh_ms": 10_000, "late_ms": 5 * MINUTE})
+    screen = _entry(Rotating(device=key_of("screen").author, window_ms=MINUTE))
+    world.tags("shops", [screen])
+    world.now += MINUTE
+    start = world.now - world.now % MINUTE
+    signed = key_of("screen").sign_value("code", [tag_id(screen), start])
+    code = RotatingCode(window_start=start, signature=signed)
+    last = start + MINUTE + 10_000
+    for name, signs, seen in (
+        ("cem", last + 1, last + 10),  # says itself that it was too late
+        ("dia", last - MINUTE, last + 3_000),
+        ("ann", last, last + 5 * MINUTE),  # as late as may be
+        ("ben", last, last + 5 * MINUTE + 1),
+    ):
+        world.now = start - 1_000
+        world.join(name)
+        world.now = signs - 1_000
+        world.read(name, screen, code)
+        _seen_at(world, seen)
     return world

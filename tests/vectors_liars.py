@@ -9,11 +9,18 @@ from dataclasses import replace
 from protocols.bundle import write_bundle
 from protocols.claims import Close, Enter, Fork, Kind, Seen, TermsClaim
 from protocols.errors import Reason
-from protocols.feed import prove_fork
+from protocols.feed import Head, prove_fork
 from protocols.join import make_continue, make_join
-from protocols.keys import AuthorKey, NetworkId, RecordId, Signature, witness_scope
+from protocols.keys import (
+    AuthorKey,
+    NetworkId,
+    RecordId,
+    Scope,
+    Signature,
+    witness_scope,
+)
 from protocols.proof import Proof, ProofKind
-from protocols.record import NO_BACKLINK, Record, sign_record
+from protocols.record import NO_BACKLINK, Record, sign_record, without_parts
 from protocols.settlement.cut import CutEntry
 from protocols.settlement.voucher import make_voucher, voucher_text
 from tests import cheats
@@ -31,6 +38,7 @@ from tests.vectors_vouchers import _ledger, market
 from tests.worlds import MINUTE, NETWORK, World, key_of, salt_of
 
 ALICE = key_of("alice").author
+ELSEWHERE = Scope(bytes(32))
 NOWHERE = RecordId(bytes([7]) * 32)
 
 
@@ -371,10 +379,51 @@ def framed() -> list[Case]:
             records=tuple(records),
         )
 
+    claim = first.claim()
+    above = world.write(
+        world.sponsor, Kind.CLOSE, replace(claim, previous=second.id, round=2)
+    )
     return [
+        *_framed_forks(),
+        _proof("two closes of one round, above two", double(second, above)),
         _proof("two closes of two rounds", double(first, second), Reason.NOT_PROVEN),
         _proof(
             "a stranger's close beside one", double(first, stranger), Reason.NOT_PROVEN
         ),
         _proof("a part beside a close", double(first, part), Reason.NOT_PROVEN),
     ]
+
+
+def _framed_forks() -> list[Case]:
+    """Forks where nobody of the campaign speaks."""
+    world = cheats.played()
+    terms = next(one for one in world.records if one.kind == Kind.TERMS)
+    cases = []
+    for name, scope, why in (
+        ("a stranger's fork where witnesses speak", witness_scope(world.scope), None),
+        ("a fork in another scope", ELSEWHERE, Reason.BAD_PROOF),
+    ):
+        twins = [
+            world.write(
+                key_of("mallory"),
+                Kind.ENTER,
+                Enter(salt=salt_of(salt)),
+                scope=scope,
+                after=Head(-1, NO_BACKLINK),
+            )
+            for salt in ("one", "other")
+        ]
+        records = sorted(
+            (terms, *twins), key=lambda one: (one.scope, one.author, one.seq, one.id)
+        )
+        proof = Proof(
+            kind=ProofKind.FORK,
+            network=NETWORK,
+            campaign=world.scope,
+            subjects=(key_of("mallory").author,),
+            records=tuple(
+                without_parts(one, claim=one is not terms, note=True) for one in records
+            ),
+        )
+        cases.append(_proof(name, proof, why or Reason.NOT_PROVEN))
+    return cases

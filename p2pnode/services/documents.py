@@ -8,7 +8,7 @@ know.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from p2pnode.services import foresight, proofs
 from protocols.claims import Enter, Erase, Kind
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from protocols.settlement.verify import CloseReport
 
 Document = dict[str, Any]
+
+NEVER_LATE = frozenset(
+    (Kind.PART, Kind.CLOSE, Kind.ERASE, Kind.REDEEM, Kind.OWE, Kind.PAID, Kind.DISPUTE)
+)
+"""Kinds that are good without being counted: no round is too late for them."""
 
 
 def campaign(
@@ -277,13 +282,6 @@ def statement(settlement: Settlement | None) -> Document | None:
         "unspent": settlement.unspent,
         "last": settlement.last,
     }
-
-
-NEVER_LATE: Final = (
-    *(Kind.CLOSE, Kind.PART, Kind.DISPUTE, Kind.ERASE),
-    *(Kind.REDEEM, Kind.OWE, Kind.PAID, Kind.NET),
-)
-"""What no round counts: that it was seen is all there is to say of it."""
 
 
 def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Document:

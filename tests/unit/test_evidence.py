@@ -258,9 +258,12 @@ def test_what_all_witnesses_saw_after_the_last_round_is_not_safe():
     world.see()
     assert receipts_of(world, "dave") == ["safe", "safe"]  # it counts in round 2
     world.now = world.terms.rounds[1].accept_until
-    world.scan("dave", 0)
+    late = world.scan("dave", 0)
     world.see()
     assert receipts_of(world, "dave") == ["safe", "safe", "late"]
+    world.erase("dave", late)  # needs no round
+    world.see()
+    assert receipts_of(world, "dave") == ["safe", "safe", "late", "safe"]
 
 
 def test_nothing_is_safe_below_an_inviter_who_is_not_here():
