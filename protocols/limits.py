@@ -55,6 +55,9 @@ WITNESSES_MAX: Final = 7
 ROUNDS_MAX: Final = 100
 """Rounds of a campaign."""
 
+CLOSES_MAX: Final = 8
+"""Closes of one round by one key that are judged: two already are the proof."""
+
 NAMED_MAX: Final = 256
 """Merchants, hosts and devices that the terms name."""
 

@@ -548,6 +548,17 @@ PROMISES: Final[tuple[Promise, ...]] = (
         silent=("what is owed is what was signed: vectors of vouchers read no verdict"),
     ),
     Promise(
+        said="Of one round and key the first closes are judged, not thousands.",
+        spec="0009 §4",
+        without=(
+            VERIFY,
+            "if count[close.claim().round] <= CLOSES_MAX:",
+            "if count[close.claim().round]:",
+        ),
+        tests=("unit/test_vectors.py::test_every_stored_case_has_its_answer",),
+        vectors=("0010 ten closes of one round",),
+    ),
+    Promise(
         said="A close is not the last while a condition is open.",
         spec="0008 §8",
         without=(

@@ -542,12 +542,26 @@ def bundles() -> list[Case]:
             for name, (why, data) in bad.items()
         ),
     ]
+    again = _again(10)
+    data = list(write_bundle(NETWORK, again.scope, again.records))
+    cases.append(_bundle("ten closes of one round", data))
     for kind in (Kind.TERMS, Kind.JOIN, Kind.PART, Kind.SEEN):
         some = [one for one in world.records if one.kind != kind]
         reason = Reason.INCOMPLETE if kind is Kind.TERMS else None
         data = list(write_bundle(NETWORK, world.scope, some))
         cases.append(_bundle(f"without {kind.name.lower()}", data, reason))
     return cases
+
+
+def _again(count: int) -> World:
+    """A round that its sponsor closes so many times."""
+    world = World(balloons=1, witnesses=1, rounds=1)
+    world.finish_round(1)
+    claim = world.close(1).claim()
+    for number in range(1, count):
+        again = replace(claim, salt=salt_of("again", number))
+        world.write(world.sponsor, Kind.CLOSE, again)
+    return world
 
 
 def _bundle(name: str, data: Sequence[bytes], reason: Reason | None = None) -> Case:

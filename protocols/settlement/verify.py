@@ -8,6 +8,7 @@ right? That needs the witnesses' feeds, and has provable answers.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +20,7 @@ from protocols.errors import ProtocolError, Reason
 from protocols.evidence import Cover, Lack, cover, feed_up_to
 from protocols.feed import Head
 from protocols.keys import AuthorKey, RecordId, Scope, witness_scope
-from protocols.limits import STEPS_MAX
+from protocols.limits import CLOSES_MAX, STEPS_MAX
 from protocols.record import Record
 from protocols.settlement.close import Closing, close_claim, read_lists
 from protocols.settlement.cut import CutEntry, Declared, ForkEntry, Incomplete
@@ -198,22 +199,35 @@ def find_terms(records: Iterable[Record]) -> list[tuple[Record, Terms]]:
 
 def sponsor_closes(terms: Terms, evidence: Evidence) -> list[Record]:
     """All closes of the sponsor's keys, by (round, id)."""
-    scope = campaign_id(terms)
-    closes = [
-        record
-        for key in terms.sponsor
-        for record in evidence.feed(scope, key)
-        if record.kind == Kind.CLOSE and record.claim_bytes is not None
-    ]
-    return sorted(closes, key=lambda record: (record.claim().round, record.id))
+    closes = [close for key in terms.sponsor for close in _closes(terms, key, evidence)]
+    return sorted(closes, key=_by_round)
 
 
 def verify_closes(terms: Terms, evidence: Evidence) -> list[CloseReport]:
-    """Judge every close of the campaign, in order of rounds."""
-    return [
-        verify_close(terms, close, evidence)
-        for close in sponsor_closes(terms, evidence)
-    ]
+    """Judge the closes of the campaign, by (round, id).
+
+    Of one round by one key the first `CLOSES_MAX`, in the order of its feed: a
+    sponsor that signs thousands has nobody settle them all.
+    """
+    judged: list[Record] = []
+    for key in terms.sponsor:
+        count: Counter[int] = Counter()
+        for close in _closes(terms, key, evidence):
+            count[close.claim().round] += 1
+            if count[close.claim().round] <= CLOSES_MAX:
+                judged.append(close)
+    judged.sort(key=_by_round)
+    return [verify_close(terms, close, evidence) for close in judged]
+
+
+def _closes(terms: Terms, key: AuthorKey, evidence: Evidence) -> Iterator[Record]:
+    for record in evidence.feed(campaign_id(terms), key):
+        if record.kind == Kind.CLOSE and record.claim_bytes is not None:
+            yield record
+
+
+def _by_round(close: Record) -> tuple[int, RecordId]:
+    return close.claim().round, close.id
 
 
 def verify_close(terms: Terms, close: Record, evidence: Evidence) -> CloseReport:

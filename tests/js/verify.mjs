@@ -11,6 +11,7 @@ import { KIND, checkSignature, readRecord } from "./records.mjs";
 import { judgeCut, judgeStatement } from "./close.mjs";
 
 const FORMAT = "p2pnode.bundle/1";
+const CLOSES_MAX = 8;
 const HEADER = struct({ format: str(32), network: bin(16), campaign: bin(32), count: uint() });
 
 /** {network, campaign, records} of a bundle, every record decoded and its signature checked. */
@@ -72,8 +73,15 @@ export function verifyCloses(terms, campaign, records) {
   const found = index(records);
   const lookup = (key) => found.get(key) ?? null;
   const sponsors = new Set(terms.sponsor.map(hex));
+  const count = new Map();
   const closes = [...found.values()]
     .filter((one) => one.kind === KIND.close && one.claim && sponsors.has(one.by) && same(one.scope, campaign))
+    .sort((a, b) => a.seq - b.seq || Buffer.compare(a.id, b.id))
+    .filter((one) => {
+      const place = `${one.by}/${one.claim.round}`;
+      count.set(place, (count.get(place) ?? 0) + 1);
+      return count.get(place) <= CLOSES_MAX;
+    })
     .sort((a, b) => a.claim.round - b.claim.round || Buffer.compare(a.id, b.id));
   return closes.map((close) => report(terms, campaign, close, lookup));
 }
