@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ from p2pnode.executor import OwnExecutor
 from p2pnode.failures import NOT_FOUND, Failure
 from p2pnode.services.collector import collector_paused
 from p2pnode.services.feeds import Draft, KeyRetired
-from protocols.claims import Close, Enter, Kind, Part
+from protocols.claims import Close, Enter, Kind, Part, Redeem
 from protocols.errors import ProtocolError
 from protocols.evidence import receipts
 from protocols.keys import AuthorKey, RecordId, Scope, SigningKey, witness_scope
@@ -91,19 +91,19 @@ class Line:
         claim: Close = self.close.claim()
         return claim.redeem_until
 
+    def redeems(self, mine: Iterable[AuthorKey]) -> Iterator[Record]:
+        """What is here of what my keys spent of it."""
+        for key in mine:
+            for record in self.view.evidence.feed(self.view.campaign, key):
+                if record.kind == Kind.REDEEM and record.claim_bytes is not None:
+                    claim: Redeem = record.claim()
+                    if (claim.close, claim.line) == (self.close.id, self.voucher.index):
+                        yield record
+
     def spent(self, mine: Iterable[AuthorKey]) -> int:
         """Up to where redeems of my keys that are here spend it."""
-        place = (self.close.id, self.voucher.index)
-        claims = [
-            record.claim()
-            for key in mine
-            for record in self.view.evidence.feed(self.view.campaign, key)
-            if record.kind == Kind.REDEEM and record.claim_bytes is not None
-        ]
-        return max(
-            (c.total_before + c.amount for c in claims if (c.close, c.line) == place),
-            default=0,
-        )
+        claims = (record.claim() for record in self.redeems(mine))
+        return max((one.total_before + one.amount for one in claims), default=0)
 
 
 class Books:

@@ -8,9 +8,10 @@ does not follow, or from a feed that never reaches it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -19,6 +20,7 @@ from p2pnode.failures import NOT_FOUND, UNVERIFIED, Failure
 from p2pnode.ports import StoreFull, StoreInDoubt
 from p2pnode.services.closing import clock_time
 from p2pnode.services.feeds import Draft, KeyRetired
+from protocols.checked import Checked
 from protocols.claims import Enter, Kind, Owe, Paid, Redeem
 from protocols.codec import decode, encode
 from protocols.errors import ProtocolError
@@ -157,6 +159,8 @@ class Till:
         """Whether I recognise redeems of my campaigns as they arrive."""
         self._shown: dict[RecordId, Noted] = {}
         self._ledgers: dict[Scope, tuple[object, Ledger]] = {}
+        self._checked = Checked()
+        """Further keys that were found vouched for."""
         feeds.subscribe(self._note)
 
     async def open(self) -> None:
@@ -188,15 +192,9 @@ class Till:
             key = await self._acts.enter(view)
             keys = self._library.my_keys(view)
             lines = await self._books.lines_of(view, keys)
-            mine = [
-                record
-                for author in keys
-                for record in view.evidence.feed(view.campaign, author)
-                if record.kind == Kind.REDEEM and record.claim_bytes is not None
-            ]
             if again:
-                return _repeated(lines, mine, amount, acceptor)
-            line, before = self._line_with(lines, mine, amount)
+                return _repeated(lines, keys, amount, acceptor)
+            line, before = self._line_with(lines, keys, amount)
             claim = Redeem(
                 salt=self._rng.token(16),
                 close=line.close.id,
@@ -215,12 +213,12 @@ class Till:
             )
 
     def _line_with(
-        self, lines: Sequence[Line], mine: Sequence[Record], amount: int
+        self, lines: Sequence[Line], keys: Collection[AuthorKey], amount: int
     ) -> tuple[Line, int]:
         """The oldest line with enough left, and what is spent of it."""
         now_ms, most = self._clock.now_ms(), 0
         for line in lines:
-            spent = _spent(line, mine)
+            spent = line.spent(keys)
             if now_ms > line.close.claim().redeem_until:
                 continue
             if 0 < amount <= line.amount - spent:
@@ -257,7 +255,7 @@ class Till:
                 await self._keep({LIMIT: str(limit).encode()})
                 self.limit = limit
             view = await self._view_of(slip)
-            found = check_slip(slip, _vouched(view))
+            found = check_slip(slip, self._vouched(view))
             ledger = None if view is None else self.ledger(view)
             self._check_acceptable(found, ledger)
             if not sure:
@@ -387,7 +385,7 @@ class Till:
             if view is None:
                 raise _not_the_issuer()
             key = self._issuing_key(view)
-            found = check_slip(slip, _vouched(view))
+            found = check_slip(slip, self._vouched(view))
             noted = self._noted(slip, found, self._clock.now_ms())
             state = {}
             if found.record.id not in view.evidence.by_id:
@@ -672,7 +670,7 @@ class Till:
         """Every debt of the followed campaigns, oldest first."""
         found = []
         for view in await self._library.all_views():
-            vouched, mine = _vouched(view), self.my_keys(view.campaign)
+            vouched, mine = self._vouched(view), self.my_keys(view.campaign)
             for one in self.ledger(view).obligations:
                 owe = view.evidence.lookup(one.owes[0])
                 assert owe is not None, "an obligation rests on records held here"
@@ -694,6 +692,9 @@ class Till:
         found.sort(key=lambda one: (one.owe.header.time_ms, one.owe.id))
         return found
 
+    def _vouched(self, view: View | None) -> Vouched:
+        return {} if view is None else vouched_in(_of(view), self._checked)
+
     def ledger(self, view: View, shown: Sequence[Spending] = ()) -> Ledger:
         """The books of one campaign, by its records and the slips held here.
 
@@ -714,7 +715,9 @@ class Till:
             purses.update((one.purse.place, one.purse) for one in held)
             records = [*_of(view), *(one.record for one in held)]
             parties = [party.keys for party in view.terms.named]
-            ledger = keep_ledger(view.terms.sponsor, purses, records, parties)
+            ledger = keep_ledger(
+                view.terms.sponsor, purses, records, parties, self._checked
+            )
             known = self._ledgers[view.campaign] = (version, ledger)
         return known[1]
 
@@ -786,10 +789,6 @@ def _of(view: View) -> Iterable[Record]:
     ]
 
 
-def _vouched(view: View | None) -> Vouched:
-    return {} if view is None else vouched_in(_of(view))
-
-
 def _recognised(ledger: Ledger) -> dict[Place, list[Spending]]:
     """What was recognised before, by line."""
     owed = {one.redeem for one in ledger.obligations}
@@ -819,36 +818,28 @@ def _written(noted: Noted) -> bytes:
     return encode(NOTED.write((noted.slip, noted.time_ms)))
 
 
-def _spent(line: Line, mine: Iterable[Record]) -> int:
-    """Up to where a line of mine is spent by what I signed."""
-    place = (line.close.id, line.voucher.index)
-    claims = [record.claim() for record in mine]
-    return max(
-        (c.total_before + c.amount for c in claims if (c.close, c.line) == place),
-        default=0,
-    )
-
-
 def _repeated(
-    lines: Sequence[Line], mine: Sequence[Record], amount: int, acceptor: AuthorKey
+    lines: Sequence[Line], keys: Collection[AuthorKey], amount: int, acceptor: AuthorKey
 ) -> Spent:
     """The latest redeem of this amount at this shop, as it was signed.
 
     Raises:
         Failure: `no-such-redeem`.
     """
-    for record in reversed(mine):
-        claim: Redeem = record.claim()
-        for line in lines:
-            place = (line.close.id, line.voucher.index)
-            same = (claim.amount, claim.acceptor) == (amount, acceptor)
-            if same and place == (claim.close, claim.line):
-                return Spent(
-                    line=line,
-                    record=record,
-                    slip=make_slip(line.voucher, record),
-                    left=line.amount - _spent(line, mine),
-                )
+    found = [
+        (record.header.time_ms, record, line)
+        for line in lines
+        for record in line.redeems(keys)
+        if (record.claim().amount, record.claim().acceptor) == (amount, acceptor)
+    ]
+    if found:
+        _, record, line = max(found, key=itemgetter(0))
+        return Spent(
+            line=line,
+            record=record,
+            slip=make_slip(line.voucher, record),
+            left=line.amount - line.spent(keys),
+        )
     raise Failure(
         "no-such-redeem",
         "Nothing of this amount was redeemed at that shop.",

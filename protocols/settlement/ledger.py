@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
+from protocols.checked import Checked
 from protocols.claims import Kind, Owe, Paid
 from protocols.errors import ProtocolError, Reason
 from protocols.evidence import feed_up_to
@@ -60,9 +62,12 @@ class Ledger:
     refused: Mapping[RecordId, Reason]
     """Redeems, owes and payments that are worth nothing, and why."""
 
-    def owed(self, redeem: RecordId) -> tuple[Obligation, ...]:
+    by_redeem: Mapping[RecordId, Sequence[Obligation]]
+    """The same by the redeem that each rests on."""
+
+    def owed(self, redeem: RecordId) -> Sequence[Obligation]:
         """What a redeem made the issuer owe."""
-        return tuple(one for one in self.obligations if one.redeem == redeem)
+        return self.by_redeem.get(redeem, ())
 
     def outstanding(self) -> dict[tuple[AuthorKey, AuthorKey], int]:
         """What each debtor still owes each creditor, ascending, above 0."""
@@ -79,6 +84,7 @@ def keep_ledger(
     purses: Mapping[Place, Purse],
     records: Iterable[Record],
     parties: Iterable[Sequence[AuthorKey]] = (),
+    checked: Checked | None = None,
 ) -> Ledger:
     """Judge the redeems, owes and payments of one campaign.
 
@@ -88,17 +94,23 @@ def keep_ledger(
         parties: the keys of each party of the terms; they speak for each other.
         records: well signed records of the campaign's scope, in any order, of
             any branch; others than genesis, redeem, owe and paid are ignored.
+        checked: as in `vouched_in`.
     """
     held = {one.id: one for one in records if one.claim_bytes is not None}
     ordered = [held[record_id] for record_id in sorted(held)]
     refused: dict[RecordId, Reason] = {}
-    vouched = vouched_in(ordered)
+    vouched = vouched_in(ordered, checked)
     spendings = _spendings(purses, ordered, refused, vouched)
     party = {key: keys[0] for keys in parties for key in keys}
     desks = Desks(frozenset(sponsor), party, vouched)
+    obligations = tuple(_obligations(ordered, refused, desks))
+    by_redeem: dict[RecordId, list[Obligation]] = {}
+    for one in obligations:
+        by_redeem.setdefault(one.redeem, []).append(one)
     return Ledger(
         spendings=tuple(spendings),
-        obligations=tuple(_obligations(ordered, refused, desks)),
+        obligations=obligations,
+        by_redeem=by_redeem,
         doubles=tuple(_doubles(spendings)),
         refused=refused,
     )
@@ -127,18 +139,34 @@ class Desks:
         return same_party or one_person(signer, creditor, self.vouched)
 
 
-def vouched_in(records: Iterable[Record]) -> dict[AuthorKey, frozenset[AuthorKey]]:
+def vouched_in(
+    records: Iterable[Record], checked: Checked | None = None
+) -> dict[AuthorKey, frozenset[AuthorKey]]:
     """The roots that vouch for each key, by every well signed `continue`.
 
     On whatever branch it stands: one more takes no other away.
+
+    Args:
+        records: any.
+        checked: those that were found well signed here; not settlement's, which asks
+            for the join's work, too.
     """
+    checked = Checked() if checked is None else checked
     found: dict[AuthorKey, frozenset[AuthorKey]] = {}
     for record in records:
         if record.kind != Kind.CONTINUE or record.claim_bytes is None:
             continue
         claim: Continue = record.claim()
+        header = record.header
         try:
-            check_continue(claim, record.author, record.header.network, record.scope, 0)
+            checked.once(
+                record.id,
+                partial(
+                    check_continue,
+                    *(claim, header.author, header.network, header.scope),
+                    join_bits=0,
+                ),
+            )
         except ProtocolError:
             continue
         found[record.author] = found.get(record.author, frozenset()) | {claim.root}
