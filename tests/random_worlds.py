@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from protocols.claims import Dispute, Kind
+from protocols.join import Card, sign_card
 from protocols.keys import RecordId, Seed
 from protocols.record import Record
 from protocols.settlement.cut import CutEntry, Declared, ForkEntry, StatementLine
@@ -220,7 +221,7 @@ class RandomWorld:
                 ),
                 label=f"tag {index}",
                 place=dice.choice(("", "hall", "yard")),
-                valid_from=self._either((0, 0, OPENS + 10_000), (0,)),
+                valid_from=self._either((0, 0, OPENS + 10_000), (0, 0, OPENS + 90_000)),
                 valid_until=dice.choice((0, 0, OPENS + 61 * MINUTE)),
             )
             for index, public in enumerate(publics)
@@ -439,8 +440,25 @@ class RandomWorld:
         card = None
         if dice.random() < 0.6:
             holder = dice.choice((name, name, name, "p0"))
-            card = self.world.card(holder, salt_of(dice.randrange(12))[:8])
+            card = self._card(holder)
         return {"name": name, "card": card, "stage": self._stage_for(act)}
+
+    def _card(self, holder: str) -> Card:
+        """For anybody, for one shop, or one that nobody signed."""
+        dice, world = self.dice, self.world
+        shop = key_of(dice.choice((*SHOPS, f"{SHOPS[0]} 2", "sponsor"))).author
+        nonce = salt_of(dice.randrange(12))[:8]
+        card = sign_card(
+            key_of(holder),
+            NETWORK,
+            world.scope,
+            world.now,
+            nonce,
+            shop if dice.random() < 0.3 else None,
+        )
+        if self._likely(0.8):
+            return card
+        return replace(card, window_ms=card.window_ms + 1)
 
     def _attest(self) -> None:
         signer, acts = self._signer(), self._named(Kind.SCAN, Kind.JOIN)
