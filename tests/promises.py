@@ -991,7 +991,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         spec="0011 §2",
         without=(
             REDEEM,
-            "if now_ms > found.purse.redeem_until:",
+            "if now_ms > found.purse.redeem_until and not owed:",
             "if not now_ms:",
         ),
         tests=(
@@ -1017,7 +1017,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         spec="0011 §2",
         without=(
             REDEEM,
-            "        if one.overlaps(found):",
+            "        if one.overlaps(found) and not owed:",
             "        if one is found:",
         ),
         tests=("unit/test_redeem.py::test_what_an_issuer_owes_never_exceeds_the_line",),

@@ -38,6 +38,19 @@ PROMISES: Final[tuple[Promise, ...]] = (
         vectors=("0011 its nonce was accepted before",),
     ),
     Promise(
+        said="What a shop is owed it may accept, whatever else was spent of the line.",
+        spec="0011 §2",
+        without=(
+            REDEEM,
+            "if one.overlaps(found) and not owed:",
+            "if one.overlaps(found):",
+        ),
+        tests=(
+            "integration/test_till.py::test_a_slip_that_is_owed_is_accepted_whatever_else_was_spent",
+        ),
+        vectors=("0011 too late and spent before, but owed",),
+    ),
+    Promise(
         said="What the issuer owes is no risk of the shop's.",
         spec="0011 §2",
         without=(

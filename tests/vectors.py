@@ -526,6 +526,7 @@ def _slip(given: Input) -> Case:
         acceptors=acceptors and [AuthorKey(bytes.fromhex(one)) for one in acceptors],
         now_ms=given["now"],
         earlier=[check_slip(read_slip(one)) for one in given["earlier"]],
+        owed=given.get("owed", False),
     )
     return {**_spent(found), "own_key": found.own_key}
 

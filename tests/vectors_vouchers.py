@@ -202,6 +202,22 @@ def _spendings() -> list[Case]:
         ),
         _slip("accepted before", text, Reason.REDEEMED, **shop, earlier=[text]),
         _slip(
+            "too late and spent before, but owed",
+            text,
+            acceptors=[SHOP.author.hex()],
+            now=until + 1,
+            earlier=[m.text(m.redeem(LINE))],
+            owed=True,
+        ),
+        _slip(
+            "owed, but accepted before",
+            text,
+            Reason.REDEEMED,
+            **shop,
+            earlier=[text],
+            owed=True,
+        ),
+        _slip(
             "its nonce was accepted before",
             text,
             Reason.REDEEMED,

@@ -257,10 +257,10 @@ class Till:
             view = await self._view_of(slip)
             found = check_slip(slip, self._vouched(view))
             ledger = None if view is None else self.ledger(view)
-            self._check_acceptable(found, ledger)
+            level = self._level(found, ledger)
+            self._check_acceptable(found, ledger, level)
             if not sure:
                 self._check_after_loss(found)
-            level = self._level(found, ledger)
             noted = self._noted(slip, found, self._clock.now_ms())
             state = {ACCEPTED + found.record.id.hex(): _written(noted)}
             if view is not None and self._is_issuer(view):
@@ -275,7 +275,9 @@ class Till:
             self.accepted[found.record.id] = noted
             return noted, level
 
-    def _check_acceptable(self, found: Spending, ledger: Ledger | None) -> None:
+    def _check_acceptable(
+        self, found: Spending, ledger: Ledger | None, level: Level
+    ) -> None:
         held = [one.spending for one in self.accepted.values()]
         if ledger is not None:
             held += [
@@ -288,6 +290,7 @@ class Till:
             acceptors=self.my_keys(found.record.scope),
             now_ms=self._clock.now_ms(),
             earlier=held,
+            owed=level is Level.OWED,
         )
 
     def _check_after_loss(self, found: Spending) -> None:
@@ -412,12 +415,7 @@ class Till:
             for view in await self._library.all_views():
                 if not self._is_issuer(view):
                     continue
-                ledger = self.ledger(view)
-                owed = {(one.redeem, one.creditor) for one in ledger.obligations}
-                if all(
-                    (one.record.id, one.claim.acceptor) in owed
-                    for one in ledger.spendings
-                ):
+                if not self.waiting(view):
                     continue
                 try:
                     key = self._issuing_key(view)
@@ -443,14 +441,12 @@ class Till:
         owed = self.ledger(view).owed(found.record.id)
         return any(one.creditor == found.claim.acceptor for one in owed)
 
-    async def _owe_all(self, view: View, key: SigningKey) -> list[Record]:
-        """Owe what may be owed and is not, by books that are kept once for all."""
+    def waiting(self, view: View) -> list[Spending]:
+        """The redeems of a campaign that its issuer can recognise now."""
         ledger = self.ledger(view)
-        signed: list[Record] = []
-        self._check_all_known(ledger)
         creditors = {(one.redeem, one.creditor) for one in ledger.obligations}
         earlier = _recognised(ledger)
-        drafts: list[Draft] = []
+        waiting: list[Spending] = []
         for found in ledger.spendings:
             if (found.record.id, found.claim.acceptor) in creditors:
                 continue
@@ -460,7 +456,14 @@ class Till:
                 log.info("not recognised: %s", error)
                 continue
             earlier.setdefault(found.purse.place, []).append(found)
-            drafts.append(self._owing(found))
+            waiting.append(found)
+        return waiting
+
+    async def _owe_all(self, view: View, key: SigningKey) -> list[Record]:
+        """Owe what may be owed and is not, by books that are kept once for all."""
+        signed: list[Record] = []
+        self._check_all_known(self.ledger(view))
+        drafts = [self._owing(found) for found in self.waiting(view)]
         for start in range(0, len(drafts), OWES_AT_ONCE):
             some = drafts[start : start + OWES_AT_ONCE]
             one_go = [*self._entering(view, key), *some]

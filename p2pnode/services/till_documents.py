@@ -201,15 +201,10 @@ def _spending(view: View, one: Spending) -> Document:
 
 def _waiting(till: Till, view: View) -> list[Document]:
     """Redeems that wait for this node as the issuer."""
-    ledger = till.ledger(view)
     mine = till.my_keys(view.campaign)
     if not any(key in view.terms.sponsor for key in mine):
         return []
-    return [
-        _spending(view, one)
-        for one in ledger.spendings
-        if not ledger.owed(one.record.id)
-    ]
+    return [_spending(view, one) for one in till.waiting(view)]
 
 
 def _redeemed(library: Library, till: Till, view: View) -> list[Document]:

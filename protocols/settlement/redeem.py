@@ -176,6 +176,7 @@ def check_spending(
     acceptors: Collection[AuthorKey] | None,
     now_ms: int,
     earlier: Iterable[Spending],
+    owed: bool = False,
 ) -> None:
     """Whether a shop may accept a good redeem, or an issuer recognise it.
 
@@ -184,6 +185,8 @@ def check_spending(
         acceptors: the keys of whoever accepts; None: it is the issuer.
         now_ms: the time of whoever asks.
         earlier: what it accepted, or recognised, before; of any line.
+        owed: the issuer owes the acceptor for this very redeem, in full: no date and
+            no other redeem of the line takes that away.
 
     Raises:
         ProtocolError: WRONG_ACCEPTOR, VOUCHER_EXPIRED, REDEEMED, OVERSPENT, in
@@ -192,7 +195,7 @@ def check_spending(
     claim, place = found.claim, found.purse.place
     if acceptors is not None and claim.acceptor not in acceptors:
         raise ProtocolError(Reason.WRONG_ACCEPTOR, claim.acceptor.hex())
-    if now_ms > found.purse.redeem_until:
+    if now_ms > found.purse.redeem_until and not owed:
         raise ProtocolError(Reason.VOUCHER_EXPIRED, str(found.purse.redeem_until))
     before = [one for one in earlier if one.purse.place == place]
     if any(
@@ -201,7 +204,7 @@ def check_spending(
     ):
         raise ProtocolError(Reason.REDEEMED, found.record.id.hex())
     for one in before:
-        if one.overlaps(found):
+        if one.overlaps(found) and not owed:
             raise ProtocolError(Reason.OVERSPENT, one.record.id.hex())
 
 

@@ -419,6 +419,20 @@ async def test_spent_twice_offline_ends_in_one_debt_and_a_proof() -> None:
     assert (await books(t.c))["doubles"][0]["proof"] == found["proof"]
 
 
+async def test_a_slip_that_is_owed_is_accepted_whatever_else_was_spent() -> None:
+    t = await town()
+    one, other = await t.double()
+    await carry(t.a, t.alice)
+    await t.follow(t.b)
+    await refused(Reason.OVERSPENT, t.b.till.accept(one, LINE))
+    await t.a.till.recognise(one)
+    await carry(t.a, t.b)
+    assert (await t.b.till.accept(one))[1] is Level.OWED
+    await refused(Reason.REDEEMED, t.b.till.accept(one))
+    await refused(Reason.OVERSPENT, t.a.till.recognise(other))
+    assert (await books(t.a))["waiting"] == [], "what can never be owed waits no more"
+
+
 async def test_a_shop_refuses_what_it_knows_to_be_spent_elsewhere() -> None:
     t = await town()
     one, _ = await t.double()

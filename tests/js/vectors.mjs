@@ -197,9 +197,9 @@ const OPS = {
       unit: claim.unit, redeem_until: claim.redeemUntil,
     };
   },
-  slip: ({ text, acceptors, now, earlier, genesis }) => {
+  slip: ({ text, acceptors, now, earlier, genesis, owed }) => {
     const found = readSlip(text, vouchedIn(recordsOf({ records: genesis })));
-    checkSpending(found, acceptors && acceptors.map(unhex), now, earlier.map((one) => readSlip(one)));
+    checkSpending(found, acceptors && acceptors.map(unhex), now, earlier.map((one) => readSlip(one)), owed);
     return { ...spentOf(found), own_key: found.ownKey };
   },
   double: ({ bytes }) => ({ redeems: readDouble(unhex(bytes)).map(spentOf) }),
