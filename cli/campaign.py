@@ -106,7 +106,24 @@ def show(campaign: str, *, as_json: bool) -> None:
         )
     from p2pnode.system import SystemClock
 
-    output.say(*_stalls(answer, SystemClock().now_ms()))
+    output.say(*_liars(answer), *_stalls(answer, SystemClock().now_ms()))
+
+
+def _liars(answer: client.Document) -> list[str]:
+    """Which witnesses have provably lied, and whether they are too many."""
+    liars = answer.get("liars", ())
+    if not liars:
+        return []
+    lines = [_("Proven to have signed two feeds: the witnesses of {liars}.")]
+    if len(liars) > answer["faults"]:
+        lines.append(
+            _(
+                "With {n} witnesses {f} may lie. These are more: what counts, and since"
+                " when, rests on nobody's word any more."
+            )
+        )
+    facts = {"n": len(answer["witnesses"]), "f": answer["faults"]}
+    return [line.format(liars=", ".join(liars), **facts) for line in lines]
 
 
 def _stalls(answer: client.Document, now_ms: int) -> list[str]:
@@ -244,6 +261,14 @@ def invite(campaign: str, uses: int, picture: str, *, as_json: bool) -> None:
     output.talk(
         _("Good until {time}.").format(time=accounts.moment(answer["expires_ms"]))
     )
+    if answer.get("receipt", "safe") not in ("safe", "can-count"):
+        output.talk(
+            _(
+                "Too few witnesses have seen this node's own beginning in the campaign:"
+                " whoever joins by this link counts only once they have. See: p2pnode"
+                " campaign evidence"
+            )
+        )
 
 
 command = frame.group(

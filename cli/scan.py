@@ -6,6 +6,7 @@ import click
 
 from cli import accounts, client, frame, output, params
 from cli.i18n import _
+from cli.vouching import show_doubts
 
 
 @frame.command(
@@ -56,3 +57,4 @@ def command(
                 + " "
                 + _("The settlement will decide who was first.")
             )
+        show_doubts({**answer, "unit": ""})

@@ -309,6 +309,12 @@ class Doors:
                 "title": view.terms.title,
                 "uses": link.invite.uses,
                 "expires_ms": link.invite.expires_ms,
+                "receipt": await self._node.books.read(
+                    view,
+                    lambda still: documents.standing(
+                        still, link.invite.inviter, self._node.feeds.erasures
+                    ),
+                ),
                 "link": invite_link_text(link),
             }
         )

@@ -103,8 +103,17 @@ def campaign(
         "next_round": verified.next_round,
         "waits_for": list(verified.waits_for),
         "silent": list(verified.silent),
+        "liars": _liars(view, found),
         "missing": len(verified.missing),
     }
+
+
+def _liars(view: View, found: Sequence[Charge]) -> list[str]:
+    """Owners of the witnesses that are proven to have signed two feeds."""
+    scope = witness_scope(view.campaign)
+    forks = [charge.fork for charge in found if charge.fork is not None]
+    forked = {fork.author for fork in forks if fork.scope == scope}
+    return [w.owner for w in view.terms.witnesses if w.key in forked]
 
 
 def _role(view: View, me: AuthorKey | None) -> str:
@@ -327,6 +336,14 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
     }
 
 
+def standing(view: View, key: AuthorKey, erasures: Erasures) -> str:
+    """The receipt of a key's first record; the sponsor's own need none."""
+    if key in view.terms.sponsor:
+        return "safe"
+    records = evidence(view, [key], erasures)["records"]
+    return str(records[0]["receipt"]) if records else "none"
+
+
 def _used_up(view: View, mine: Sequence[AuthorKey]) -> bool:
     """Whether others joined by my invite, as many as may use it."""
     joins = [join for key in mine if (join := foresight.join_of(view, key))]
@@ -405,6 +422,7 @@ def scanned(result: Scanned) -> Document:
         "label": result.entry.label,
         "issuer": author_text(result.entry.issuer),
         "warning": result.warning,
+        "warnings": foresight.doubts(result.view, result.record),
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from protocols.claims import Attest, Kind, Outcome, Reversal, Tags
+from protocols.claims import Attest, Kind, Outcome, Reversal, Scan, Tags
 from protocols.errors import ProtocolError
 from protocols.join import Card, Continue, Invite, Join, check_card
 from protocols.settlement.bind import may_vouch
@@ -34,8 +34,10 @@ Word = Attest | Outcome
 
 
 def doubts(view: View, record: Record) -> list[Doubt]:
-    """What is known here against an attest, outcome or reversal of mine."""
+    """What is known here against a scan, attest, outcome or reversal of mine."""
     claim = record.claim()
+    if isinstance(claim, Scan):
+        return [*_against_moment(view, record, view.terms.stages[claim.stage])]
     if isinstance(claim, Reversal):
         return list(_against_reversal(view, record, claim))
     word: Word = claim
@@ -232,8 +234,14 @@ def _stage(terms: Terms, word: Word) -> Stage | None:
 
 
 def _against_time(view: View, record: Record, word: Word) -> Iterator[Doubt]:
-    stage, rounds = _stage(view.terms, word), view.terms.rounds
-    now = record.header.time_ms
+    stage = _stage(view.terms, word)
+    yield from _against_moment(view, record, stage)
+    if stage is not None and _is_again(view, record, word, stage):
+        yield {"code": "again", "once": Once(stage.once).name.lower().replace("_", "-")}
+
+
+def _against_moment(view: View, record: Record, stage: Stage | None) -> Iterator[Doubt]:
+    rounds, now = view.terms.rounds, record.header.time_ms
     opens, closes = rounds[0].opens, rounds[-1].closes
     if stage is not None:
         opens, closes = max(opens, stage.opens), min(closes, stage.closes or closes)
@@ -243,8 +251,6 @@ def _against_time(view: View, record: Record, word: Word) -> Iterator[Doubt]:
         yield {"code": "too-late", "time": closes}
     elif has_ended(view):
         yield {"code": "ended"}
-    if stage is not None and _is_again(view, record, word, stage):
-        yield {"code": "again", "once": Once(stage.once).name.lower().replace("_", "-")}
 
 
 def _is_again(view: View, record: Record, word: Word, stage: Stage) -> bool:

@@ -111,6 +111,20 @@ def test_show_names_the_rounds_to_come_or_the_last(
     ("changes", "expected"),
     [
         ({}, []),
+        (
+            {"liars": ["W1", "W2"]},
+            [
+                "Proven to have signed two feeds: the witnesses of W1, W2.",
+                (
+                    "With 4 witnesses 1 may lie. These are more: what counts, and since"
+                    " when, rests on nobody's word any more."
+                ),
+            ],
+        ),
+        (
+            {"liars": ["W1"]},
+            ["Proven to have signed two feeds: the witnesses of W1."],
+        ),
         ({"silent": ["W1"]}, ["Not heard of round 2: W1. It can close without."]),
         (
             {"waits_for": ["W2", "W3"]},

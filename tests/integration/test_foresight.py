@@ -13,6 +13,7 @@ from protocols.keys import RecordId, Seed, SigningKey
 from protocols.record import Record
 from protocols.tags.code import read_code
 from protocols.terms import Once, Party, Role
+from protocols.text import campaign_text
 from tests.integration.test_services import (
     BUY,
     HandClock,
@@ -243,3 +244,17 @@ async def test_a_reused_card_and_a_cap_are_told_apart() -> None:
         (12_000, "merchant-cap", "over-day"),
         (5, "grade", "unbound"),
     ]
+
+
+async def test_a_scan_after_the_last_round_is_told_of() -> None:
+    counter = Counter()
+    await counter.open()
+    code = read_code(await make_campaign(counter.shop, (counter.buy,)))
+    view = await counter.shop.library.view(counter.shop.library.entries[-1].campaign)
+    where = campaign_text(view.campaign)
+    early = await counter.shop.acts.scan(code, where)
+    assert documents.scanned(early)["warnings"] == []
+    counter.clock.ms = view.terms.rounds[-1].closes + 1
+    late = await counter.shop.acts.scan(code, where)
+    (found,) = documents.scanned(late)["warnings"]
+    assert found == {"code": "too-late", "time": view.terms.rounds[-1].closes}

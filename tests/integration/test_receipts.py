@@ -80,10 +80,17 @@ async def test_from_none_to_safe_and_too_late(
             seen = f"{record['seen_by']}/4 {WORDS[receipt]}"
             assert seen in " ".join(row.split())
 
+    async def standing() -> str:
+        view = await town.alice.view()
+        (mine,) = town.alice.library.my_keys(view)
+        return documents.standing(view, mine, town.alice.feeds.erasures)
+
     await says("none")
+    assert await standing() == "none", "whom she invites now counts only later"
     for number, receipt in enumerate(("seen", "can-count", "safe", "safe")):
         await town.see(number)
         await says(receipt)
+    assert await standing() == "safe"
     rounds = (await town.alice.view()).terms.rounds
     await town.alice.acts.scan(code)
     await town.see(0, 1)
