@@ -211,8 +211,10 @@ async def test_a_thousand_wrong_closes_fill_nobodys_feed(street: Street) -> None
     assert key is not None
     feed = view.evidence.feed(view.campaign, key.author)
     (close,) = [one for one in feed if one.kind == Kind.CLOSE]
-    salts = (turn.to_bytes(16, "big") for turn in range(30))
-    again = [replace(close.claim(), salt=salt) for salt in salts]
+    again = [
+        replace(close.claim(), salt=turn.to_bytes(16, "big"), round=1 + turn % 3)
+        for turn in range(30)
+    ]
     drafts = [Draft(kind=Kind.CLOSE, claim=claim) for claim in again]
     await street.sponsor.feeds.publish_many(key, view.campaign, drafts)
     await street.share()
