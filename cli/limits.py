@@ -34,6 +34,12 @@ def sentences(terms: Terms) -> list[str]:
         if one["once_a_day"]:
             text = _("Stage {stage} counts once a day for each person.")
             lines.append(text.format(stage=one["stage"]))
+        if one["late_ms"]:
+            text = _(
+                "Who was offline has {span} to send what she did in stage {stage}: so"
+                " long a forwarded code works, too."
+            )
+            lines.append(text.format(stage=one["stage"], span=_span(one["late_ms"])))
         if one["per_window"]:
             text = _("Of one changing code of stage {stage} the first {count} count.")
             lines.append(text.format(stage=one["stage"], count=one["per_window"]))
@@ -46,6 +52,12 @@ def sentences(terms: Terms) -> list[str]:
                 " {total_max} in all."
             ).format(name=one["name"], **facts)
         )
+    lines.append(
+        _(
+            "When each key acted can be read by all who take part, to {span}: so often"
+            " witnesses list what they see."
+        ).format(span=_span(found["seen_interval_ms"]))
+    )
     return lines
 
 
@@ -57,10 +69,12 @@ def document(terms: Terms) -> dict[str, Any]:
     return {
         "per_person_per_day": terms.limits.per_person_per_day,
         "place_interval_ms": terms.limits.place_interval_ms,
+        "seen_interval_ms": terms.seen_interval_ms,
         "stages": [
             {
                 "stage": stage.id,
                 "once_a_day": stage.once == Once.PERSON_DAY,
+                "late_ms": stage.late_ms,
                 "per_window": stage.per_window,
             }
             for stage in terms.stages

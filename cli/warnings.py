@@ -73,6 +73,11 @@ def _sentences() -> dict[str, str]:
         "late-is-long": _(
             "In stage {stage} a forwarded code works for more than a day (late)."
         ),
+        "fresh-is-short": _(
+            "Honest scans of stage {stage} can fail by chance: its codes are fresh for"
+            " less than {value} s after they changed (fresh, late), which witnesses"
+            " need."
+        ),
         "budget-below-condition": _(
             "The budget does not pay for the {value} acts that stage {stage} needs."
         ),

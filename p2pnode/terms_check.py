@@ -30,6 +30,9 @@ PAID_LEVELS_SAFE: Final = 3
 """Paying by heads recruited through more levels can be a crime in the PRC."""
 
 SERIAL_GRADE: Final = 2
+FRESH_GRADE: Final = 3
+FRESH_SPARE_MS: Final = 60_000
+"""For gossip and clocks, beside two turns of a witness."""
 ATTESTED_GRADE: Final = 5
 DAY_MS: Final = 86_400_000
 
@@ -211,6 +214,9 @@ def _stage_warnings(terms: Terms, stage: Stage) -> Iterator[Warning]:
     for code, true in found.items():
         if true:
             yield Warning(code=code, stage=stage.id)
+    needed = 2 * terms.seen_interval_ms + FRESH_SPARE_MS
+    if stage.grade == FRESH_GRADE and stage.late_ms + stage.fresh_ms < needed:
+        yield Warning(code="fresh-is-short", stage=stage.id, value=needed // 1_000)
     if stage.late_ms > DAY_MS:
         yield Warning(code="late-is-long", stage=stage.id, value=stage.late_ms)
 

@@ -33,9 +33,13 @@ def test_every_limit_of_the_terms_is_said_in_words() -> None:
     )
     host = replace(shop, keys=(key_of("bar").author,), role=int(Role.HOST), name="Bar")
     terms = World().terms
-    assert limits.sentences(terms) == []
+    seen = (
+        "When each key acted can be read by all who take part, to 5 s: so often"
+        " witnesses list what they see."
+    )
+    assert limits.sentences(terms) == [seen]
     bounds = Limits(paid_levels=3, per_person_per_day=3, place_interval_ms=1_800_000)
-    stage = replace(SCAN_STAGE, once=Once.PERSON_DAY, per_window=5)
+    stage = replace(SCAN_STAGE, once=Once.PERSON_DAY, late_ms=7_200_000, per_window=5)
     full = replace(terms, limits=bounds, named=(shop, host), stages=(stage,))
     assert limits.sentences(full) == [
         "One person is paid for at most 3 acts a day.",
@@ -44,11 +48,16 @@ def test_every_limit_of_the_terms_is_said_in_words() -> None:
             " between them."
         ),
         "Stage find counts once a day for each person.",
+        (
+            "Who was offline has 2 h to send what she did in stage find: so long a"
+            " forwarded code works, too."
+        ),
         "Of one changing code of stage find the first 5 count.",
         (
             "Bakery may record at most 200.00 CNY at once, 5,000.00 CNY a day,"
             " 20,000.00 CNY in all."
         ),
+        seen,
     ]
     assert [one["name"] for one in limits.document(full)["shops"]] == ["Bakery"]
 
@@ -58,7 +67,7 @@ def test_every_limit_of_the_terms_is_said_in_words() -> None:
 )
 def test_a_span_is_said_in_the_largest_whole_unit(ms: int, says: str) -> None:
     bounds = replace(World().terms.limits, place_interval_ms=ms)
-    (said,) = limits.sentences(replace(World().terms, limits=bounds))
+    said, _ = limits.sentences(replace(World().terms, limits=bounds))
     assert f"at least {says} lies" in said
 
 

@@ -573,6 +573,8 @@ def test_other_warnings(old: str, new: str, code: str) -> None:
 
 def test_a_long_delay_is_warned_of() -> None:
     assert "late-is-long" in codes(SHOP.replace('late   = "2h"', 'late = "25h"'))
+    assert "fresh-is-short" not in codes(SHOP)
+    assert "fresh-is-short" in codes(SHOP.replace('late       = "2h"', 'late = "1s"'))
 
 
 def test_one_witness_is_warned_of() -> None:
