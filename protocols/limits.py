@@ -7,6 +7,9 @@ from typing import Final
 INT_MAX: Final = 2**53 - 1
 """Largest integer on the wire: what a JavaScript number holds exactly."""
 
+TIME_MAX: Final = 253_402_300_799_999
+"""Last ms of the year 9999: with any duration added it stays below `INT_MAX`."""
+
 DEPTH_MAX: Final = 16
 """Nesting of arrays: the deepest format needs 7."""
 

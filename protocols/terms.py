@@ -25,6 +25,7 @@ from protocols.limits import (
     NAMED_MAX,
     ROUNDS_MAX,
     STAGES_MAX,
+    TIME_MAX,
     WITNESSES_MAX,
 )
 from protocols.shape import (
@@ -527,8 +528,8 @@ def _round_wrongs(terms: Terms) -> list[tuple[str, bool]]:
         found += [
             (f"{where}: opens < closes", not before <= r.opens < r.closes),
             (
-                f"{where}: closes <= accept_until < final_from",
-                not r.closes <= r.accept_until < r.final_from,
+                f"{where}: closes <= accept_until < final_from, by the year 9999",
+                not r.closes <= r.accept_until < r.final_from <= TIME_MAX,
             ),
         ]
         before = r.opens

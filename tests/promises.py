@@ -68,6 +68,17 @@ PROMISES: Final[tuple[Promise, ...]] = (
         vectors=("0005 two witnesses",),
     ),
     Promise(
+        said="Times are small enough to add: no round ends after the year 9999.",
+        spec="0005 §7",
+        without=(
+            "protocols/terms.py",
+            "r.accept_until < r.final_from <= TIME_MAX",
+            "r.accept_until < r.final_from",
+        ),
+        tests=("unit/test_vectors.py::test_every_stored_case_has_its_answer",),
+        vectors=("0005 a final in the year 10000",),
+    ),
+    Promise(
         said="A seen that is not later than the last one is void.",
         spec="0009 §1",
         without=(TESTIMONY, "record.header.time_ms > self._last_ms", "True"),

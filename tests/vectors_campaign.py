@@ -24,6 +24,7 @@ from protocols.join import (
     work_bits,
 )
 from protocols.keys import AuthorKey, RecordId, Scope, Seed, Signature
+from protocols.limits import INT_MAX, TIME_MAX
 from protocols.record import Record, encode_record
 from protocols.settlement.close import Closing
 from protocols.settlement.cut import (
@@ -543,6 +544,14 @@ def _broken(good: Terms) -> list[tuple[int, str, Terms]]:
             8,
             "final when it still accepts",
             rounds(replace(first, final_from=first.accept_until), second),
+        ),
+        (
+            8,
+            "a final in the year 10000",
+            replace(
+                rounds(first, replace(second, final_from=TIME_MAX + 1)),
+                redeem_until=INT_MAX,
+            ),
         ),
         (
             9,

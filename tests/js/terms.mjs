@@ -5,6 +5,7 @@ import { sha256, preimage } from "./keys.mjs";
 
 const NAME = 192;
 const DAYS400 = 400 * 86_400_000;
+const TIME_MAX = 253_402_300_799_999;
 const MILLION = 1_000_000;
 export const ACT = { join: 2, scan: 5, attest: 6, outcome: 7 };
 export const ROLE = { merchant: 1, host: 2, device: 4 };
@@ -125,7 +126,7 @@ export function checkTerms(terms) {
     need((i === 0 || rounds[i - 1].opens <= one.opens) && one.opens < one.closes, "opens");
   });
   rounds.forEach((one) => {
-    need(one.closes <= one.acceptUntil && one.acceptUntil < one.finalFrom, "accept_until, final_from");
+    need(one.closes <= one.acceptUntil && one.acceptUntil < one.finalFrom && one.finalFrom <= TIME_MAX, "accept_until, final_from");
   });
   rounds.forEach((one, i) => need(i === 0 || rounds[i - 1].closes < one.closes, "closes ascend"));
   for (const stage of stages) {
