@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
+from protocols.settlement.cut import Declared
 from protocols.settlement.settle import Settlement, settle
+from protocols.testimony import Lookup
 from tests.random_worlds import RandomWorld
 from tests.reference_settlement import Reference, Result
 
@@ -40,20 +42,30 @@ def difference(seed: int) -> str | None:
     """What the two settlements of this world differ in, or None."""
     world = RandomWorld(seed)
     for rounds, evidence in world.play():
-        terms = world.world.terms
-        reference = Reference(terms, evidence.lookup)
-        slow = [reference.settle(declared) for declared in rounds][-1]
-        fast = settle(terms, rounds, evidence.lookup)
-        total = fast.earned + fast.residue + fast.unspent
-        if total != terms.budget:
-            return f"round {fast.round}: {total} of the budget {terms.budget}"
-        for name, one in said(fast).items():
-            other = told(slow)[name]
-            if one != other:
-                return (
-                    f"round {fast.round}: {name}:\n{readable(one)}\n"
-                    f"reference:\n{readable(other)}"
-                )
+        reference = Reference(world.world.terms, evidence.lookup)
+        for number in range(1, len(rounds)):
+            reference.settle(rounds[number - 1])
+        wrong = compare(reference, rounds, evidence.lookup)
+        if wrong:
+            return wrong
+    return None
+
+
+def compare(
+    reference: Reference, rounds: Sequence[Declared], lookup: Lookup
+) -> str | None:
+    """What the last round differs in, that the reference settles next; or None."""
+    slow, fast = reference.settle(rounds[-1]), settle(reference.terms, rounds, lookup)
+    total = fast.earned + fast.residue + fast.unspent
+    if total != reference.terms.budget:
+        return f"round {fast.round}: {total} of the budget {reference.terms.budget}"
+    for name, one in said(fast).items():
+        other = told(slow)[name]
+        if one != other:
+            return (
+                f"round {fast.round}: {name}:\n{readable(one)}\n"
+                f"reference:\n{readable(other)}"
+            )
     return None
 
 

@@ -207,6 +207,20 @@ PROMISES: Final[tuple[Promise, ...]] = (
         vectors=("0008 a place listed twice, a tag in two groups",),
     ),
     Promise(
+        said="A list of one-time keys begins at part 0: none before it comes later.",
+        spec="0008 §3",
+        without=(
+            ROWS,
+            (
+                "    for index in range(len(chunks)):\n"
+                "        if len(keys) >= count or index not in chunks:\n"
+            ),
+            "    for index in sorted(chunks):\n        if len(keys) >= count:\n",
+        ),
+        tests=STORED,
+        vectors=("0008 one-time keys in parts, none at index 0",),
+    ),
+    Promise(
         said="What a sponsor adds later takes no one-time key away.",
         spec="0008 §3",
         without=(

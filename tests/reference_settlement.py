@@ -15,10 +15,12 @@ from hashlib import sha256
 from typing import Any
 
 from protocols.claims import Kind
-from protocols.codec import encode
+from protocols.codec import decode, encode
 from protocols.errors import ProtocolError, Reason
 from protocols.join import check_card, check_continue, check_join, invite_id
 from protocols.keys import preimage
+from protocols.limits import PART_MAX
+from protocols.merkle import Tree
 from protocols.record import Record
 from protocols.tags.entry import (
     Bare,
@@ -292,7 +294,7 @@ class Reference:
                 continue
             for at, (entry, keys) in enumerate(fact.claim.tags):
                 place = (fact.claim.group, fact.claim.offset + at)
-                places.setdefault(place, (entry, keys or ()))
+                places.setdefault(place, (entry, self.keys_of(entry, keys)))
         self.tags: dict[bytes, tuple[Any, str, tuple[bytes, ...]]] = {}
         for group in self.terms.groups:
             mine = [places.get((group.name, place)) for place in range(group.count)]
@@ -306,6 +308,29 @@ class Reference:
         for (name, _), (entry, keys) in places.items():
             if name not in named:
                 self.tags.setdefault(tag_id(entry), (entry, name, keys))
+
+    def keys_of(self, entry: Any, beside: Any) -> tuple[bytes, ...]:
+        """The one-time keys beside a tag, or else in the parts of its root."""
+        if beside is not None or not isinstance(entry.public, Serials | Taps):
+            return beside or ()
+        chunks: dict[int, bytes] = {}
+        for fact in self.facts:
+            if fact.record.kind != Kind.PART or fact.author not in self.terms.sponsor:
+                continue
+            part = fact.claim
+            if part.tree == Tree.SERIALS and part.root == entry.public.root:
+                chunks.setdefault(part.index, part.data)
+        keys: list[bytes] = []
+        index = 0
+        while len(keys) < entry.public.count and index in chunks:
+            try:
+                value = decode(chunks[index], PART_MAX)
+            except ProtocolError:
+                return ()
+            if isinstance(value, list):
+                keys += [key for key in value if isinstance(key, bytes)]
+            index += 1
+        return tuple(keys[: entry.public.count])
 
     # 4 rows
 

@@ -34,6 +34,7 @@ def lists() -> list[Case]:
         settle_case("one-time keys in parts", _parts((0, 1), (1, 2, 3))),
         settle_case("one-time keys in parts, a key short", _parts((0, 1), (2,))),
         settle_case("one-time keys in parts, and more of them", _more()),
+        settle_case("one-time keys in parts, none at index 0", _from_one()),
         settle_case("one-time keys beside an entry of other keys", _beside()),
     ]
 
@@ -134,6 +135,15 @@ def _more() -> World:
     world.see()
     _part(world, 1, [key_of("another").author])
     world.see()
+    _serials(world, _listed())
+    return world
+
+
+def _from_one() -> World:
+    """Nothing is a list that begins at 1: a part 0 could change it later."""
+    world = _visit_world({"grade": 2})
+    _part(world, 1, [key.author for key in KEYS])
+    world.tags("shops", [_listed()])
     _serials(world, _listed())
     return world
 

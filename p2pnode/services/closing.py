@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -22,6 +21,7 @@ from protocols.evidence import receipts
 from protocols.keys import AuthorKey, RecordId, Scope, SigningKey, witness_scope
 from protocols.settlement.close import Closing, close_claim, parts
 from protocols.settlement.cut import Declared, Incomplete
+from protocols.settlement.ledger import signed_lines
 from protocols.settlement.settle import Settlement
 from protocols.settlement.verify import (
     CloseReport,
@@ -441,24 +441,24 @@ def _lines(
     view: View, reports: Sequence[CloseReport], mine: Sequence[AuthorKey]
 ) -> list[Line]:
     found = []
-    for report, key in product(reports, mine):
-        # A line once signed is owed, also where the close is wrong.
+    for report in reports:  # a line once signed is owed, also where the close is wrong
         try:
-            declared = declared_chain(view.terms, report.close, view.evidence)[-1]
+            lines = signed_lines(report.close, view.evidence)
         except (Incomplete, ProtocolError):
             continue
-        voucher = make_voucher(report.close, declared.lines, key)
-        if voucher is not None:
-            found.append(
-                Line(
-                    view=view,
-                    close=report.close,
-                    round=report.claim.round,
-                    amount=voucher.line.amount,
-                    voucher=voucher,
-                    verdict=report.statement,
-                )
+        vouchers = (make_voucher(report.close, lines, key) for key in mine)
+        found += [
+            Line(
+                view=view,
+                close=report.close,
+                round=report.claim.round,
+                amount=voucher.line.amount,
+                voucher=voucher,
+                verdict=report.statement,
             )
+            for voucher in vouchers
+            if voucher is not None
+        ]
     return found
 
 

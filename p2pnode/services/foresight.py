@@ -114,7 +114,8 @@ def _others(view: View, record: Record, *kinds: Kind) -> Iterator[Record]:
 
 
 def _against_signer(view: View, record: Record, word: Word) -> Iterator[Doubt]:
-    if isinstance(word, Outcome) and not may_vouch(view.terms, record.author):
+    hosts = isinstance(word, Attest) and _hosts(view, record, word)
+    if not hosts and not may_vouch(view.terms, record.author):
         yield {"code": "not-a-merchant"}
     known = view.terms.names(word.author) or view.evidence.feed(
         view.campaign, word.author
@@ -153,8 +154,6 @@ def _against_binding(view: View, record: Record, word: Word) -> Iterator[Doubt]:
         entry = tag_of(view, scan)
         if entry is not None and entry.host is not None:
             yield from _against_host(view, word, entry.host)
-    elif isinstance(word, Attest) and _hosts(view, record, word):
-        return
     elif word.card is None:
         yield {"code": "unbound"}
     else:

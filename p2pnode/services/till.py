@@ -317,8 +317,12 @@ class Till:
         All units are added up: what a unit is called is the issuer's choice.
         """
         at_risk = noted.spending.claim.amount
+        ledgers: dict[Scope, Ledger | None] = {}
         for one in self.accepted.values():
-            if await self.level(one) is Level.OFFLINE:
+            if one.campaign not in ledgers:
+                view = await self.followed(one.campaign)
+                ledgers[one.campaign] = None if view is None else self.ledger(view)
+            if self._level(one.spending, ledgers[one.campaign]) is Level.OFFLINE:
                 at_risk += one.spending.claim.amount
         if at_risk > self.limit:
             raise Failure(

@@ -19,7 +19,7 @@ from protocols.join import Continue, check_continue
 from protocols.keys import AuthorKey, RecordId
 from protocols.record import Record
 from protocols.settlement.close import read_lists
-from protocols.settlement.cut import Incomplete
+from protocols.settlement.cut import Incomplete, StatementLine
 from protocols.settlement.redeem import (
     Place,
     Purse,
@@ -173,6 +173,16 @@ def vouched_in(
     return found
 
 
+def signed_lines(close: Record, evidence: Evidence) -> tuple[StatementLine, ...]:
+    """The lines that a close signs, right or wrong.
+
+    Raises:
+        Incomplete, ProtocolError: its lists are not here.
+    """
+    before = feed_up_to(close.id, evidence.lookup)[:-1]
+    return read_lists(close.claim(), before).lines
+
+
 def purses_of(terms: Terms, evidence: Evidence) -> dict[Place, Purse]:
     """The lines of every close that a redeem names and whose lists are here."""
     named = {
@@ -185,8 +195,7 @@ def purses_of(terms: Terms, evidence: Evidence) -> dict[Place, Purse]:
         if close.id not in named:
             continue
         try:
-            before = feed_up_to(close.id, evidence.lookup)[:-1]
-            lines = read_lists(close.claim(), before).lines
+            lines = signed_lines(close, evidence)
         except (Incomplete, ProtocolError):
             continue
         for index, line in enumerate(lines):

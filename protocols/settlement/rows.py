@@ -149,8 +149,8 @@ class _SerialLists:
 def _from_parts(chunks: dict[int, bytes], count: int) -> tuple[bytes, ...]:
     """The first `count` keys: no part that comes later takes one away."""
     keys: list[bytes] = []
-    for index in sorted(chunks):
-        if len(keys) >= count:
+    for index in range(len(chunks)):
+        if len(keys) >= count or index not in chunks:
             break
         try:
             value = decode(chunks[index], PART_MAX)

@@ -411,8 +411,8 @@ def judge_cut(
         )
     except Incomplete as error:
         return Verdict.INCOMPLETE, (), error.missing
-    except ProtocolError as error:
-        return Verdict.WRONG, (), (error.detail.encode(),)
+    except ProtocolError:
+        return Verdict.WRONG, (), ()
     lacking = {lack.author: lack.record for lack in supported.lacks}
     found = _compare(declared, supported)
     unknown: Iterable[bytes] = supported.unknown

@@ -77,8 +77,7 @@ function findKeys(shown, beside, lists) {
 /** The first keys in the parts of one root, by index; what is no bin is passed over. */
 function inParts(parts, count) {
   const keys = [];
-  for (const index of [...parts.keys()].sort((a, b) => a - b)) {
-    if (keys.length >= count) break;
+  for (let index = 0; keys.length < count && parts.has(index); index += 1) {
     const value = decode(parts.get(index), 32_768);
     if (Array.isArray(value)) keys.push(...value.filter((key) => key instanceof Uint8Array));
   }

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from protocols.errors import ProtocolError
 from protocols.limits import INT_MAX
 from protocols.settlement.rules import LANE, LANE_BITS, lanes, share
+from protocols.settlement.verify import Evidence
 from protocols.terms import FairSplit, Flat, Halving
-from tests.differential import difference
+from tests.differential import compare, difference
+from tests.reference_settlement import Reference
+from tests.vectors import declared_of, read_terms, records_of
 
 
 @pytest.mark.slow
@@ -19,6 +25,29 @@ from tests.differential import difference
 def test_random_campaigns_settle_as_by_the_reference(first):
     differ = {seed: difference(seed) for seed in range(first, first + 20)}
     assert not {seed: said for seed, said in differ.items() if said}
+
+
+def test_stored_campaigns_settle_as_by_the_reference():
+    stored = Path(__file__).parents[2] / "protocols/vectors/0008-settlement.json"
+    cases = json.loads(stored.read_text("utf-8"))["cases"]
+    differ = {
+        case["name"]: said
+        for case in cases
+        if case["op"] == "settle" and "out" in case and (said := _compared(case["in"]))
+    }
+    assert not differ
+
+
+def _compared(given):
+    evidence = Evidence(records_of(given))
+    reference = Reference(read_terms(given["terms"]), evidence.lookup)
+    rounds = []
+    for one in given["rounds"]:
+        rounds.append(declared_of(one))
+        wrong = compare(reference, rounds, evidence.lookup)
+        if wrong:
+            return wrong
+    return None
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2, 3, 53, 60])
