@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from p2pnode import typed
 from protocols.terms import (
+    DAY_MS,
     Act,
     Condition,
     Flat,
@@ -34,7 +35,6 @@ FRESH_GRADE: Final = 3
 FRESH_SPARE_MS: Final = 60_000
 """For gossip and clocks, beside two turns of a witness."""
 ATTESTED_GRADE: Final = 5
-DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,8 @@ from protocols.shape import (
     uint,
 )
 
+DAY_MS = 86_400_000
+
 FAULTS = {1: 0, 4: 1, 7: 2}
 """Witnesses named -> f, how many of them may lie or die."""
 
@@ -355,6 +357,17 @@ class Terms:
                     self._parties.setdefault(one, party)
         return self._parties.get(key)
 
+    def desk(self, key: AuthorKey) -> AuthorKey:
+        """One key for all keys of a merchant, or of the sponsor."""
+        if key in self.sponsor:
+            return self.sponsor[0]
+        party = self.party(key)
+        return key if party is None else party.keys[0]
+
+    def day(self, time_ms: int) -> int:
+        """The day of a time, counted from 1970, as `day_offset_min` begins days."""
+        return (time_ms + self.day_offset_min * 60_000) // DAY_MS
+
     def names(self, key: AuthorKey) -> bool:
         """Whether `key` may begin its feed with `enter`."""
         return (
@@ -367,7 +380,7 @@ class Terms:
 
 _KEY = blob(32)
 _TIME = uint()
-_DURATION_MS = uint(400 * 86_400_000)
+_DURATION_MS = uint(400 * DAY_MS)
 _AMOUNT = uint(INT_MAX)
 _BP = uint(10_000)
 

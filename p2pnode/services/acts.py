@@ -46,7 +46,7 @@ from protocols.limits import NAME_MAX, PART_MAX, TAGS_PER_RECORD_MAX
 from protocols.settlement.bind import may_vouch
 from protocols.tags.code import TagCode, evidence_for
 from protocols.tags.entry import SerialProof, TagEntry, tag_id
-from protocols.terms import Act, Terms, campaign_id, check_terms
+from protocols.terms import DAY_MS, Act, Terms, campaign_id, check_terms
 
 if TYPE_CHECKING:
     from p2pnode.ports import Clock, Rng
@@ -58,7 +58,6 @@ TERMS_PATIENCE_S = 20
 """How long a public join waits for the terms, which say how much work."""
 
 INVITE_DAYS = 14
-DAY_MS = 86_400_000
 
 ENTRY_SIZE_MAX = 256 + 2 * NAME_MAX
 """Bytes of the largest tag entry, rounded up."""

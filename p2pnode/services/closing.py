@@ -13,6 +13,7 @@ import trio
 
 from p2pnode.executor import OwnExecutor
 from p2pnode.failures import NOT_FOUND, Failure
+from p2pnode.services import foresight
 from p2pnode.services.collector import collector_paused
 from p2pnode.services.feeds import Draft, KeyRetired
 from protocols.claims import Close, Enter, Kind, Part, Redeem
@@ -181,8 +182,7 @@ class Books:
 
     def may_have_ended(self, view: View) -> bool:
         """Whether a close that says it is the last is here."""
-        closes = sponsor_closes(view.terms, view.evidence)
-        return any(close.claim().last for close in closes)
+        return foresight.has_ended(view)
 
     async def ended(self, view: View) -> bool:
         """Whether the campaign's last close is here and follows from its evidence."""

@@ -13,6 +13,7 @@ from p2pnode.services.refusals import detail
 from protocols.claims import Kind
 from protocols.settlement.money import BP, Why
 from protocols.settlement.rules import share as share_of
+from protocols.settlement.settle import account_of
 from protocols.terms import Act, Once
 from protocols.text import author_text, campaign_text
 
@@ -52,7 +53,7 @@ def explanation(view: View, verified: Verified, person: AuthorKey | None) -> Doc
     }
     if settlement is None:
         return found
-    desk = None if person is None else _desk(terms, settlement, person)
+    desk = None if person is None else account_of(terms, settlement.admission, person)
     found["conditions"] = [
         {"stage": terms.stages[one.stage].id, "least": one.least, "met": met}
         for one, met in zip(terms.conditions, settlement.conditions, strict=True)
@@ -79,15 +80,6 @@ def explanation(view: View, verified: Verified, person: AuthorKey | None) -> Doc
         if desk is None or one["author"] == author_text(desk)
     ]
     return found
-
-
-def _desk(terms: Terms, settlement: Settlement, key: AuthorKey) -> AuthorKey:
-    """The key under which earnings are kept: a root, a party's first key, or it."""
-    known = settlement.admission.by_key.get(key)
-    if known is not None:
-        return known.root
-    party = terms.party(key)
-    return key if party is None else party.keys[0]
 
 
 def _concerns(grant: Grant, desk: AuthorKey) -> bool:
@@ -193,7 +185,7 @@ def _sums(terms: Terms, verified: Verified, settlement: Settlement) -> list[Docu
     """
 
     def add(to: dict[AuthorKey, int], key: AuthorKey, amount: int) -> None:
-        desk = _desk(terms, settlement, key)
+        desk = account_of(terms, settlement.admission, key)
         to[desk] = to.get(desk, 0) + amount
 
     shares: dict[AuthorKey, int] = {}

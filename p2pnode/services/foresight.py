@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from protocols.record import Record
     from protocols.terms import Stage, Terms
 
-DAY_MS = 86_400_000
-
 Doubt = dict[str, Any]
 """`code`, kebab-case and never renamed, and the facts beside it."""
 
@@ -124,14 +122,6 @@ def _against_signer(view: View, record: Record, word: Word) -> Iterator[Doubt]:
         yield {"code": "unknown-person"}
 
 
-def _desk(terms: Terms, key: AuthorKey) -> AuthorKey:
-    """One key for all keys of a merchant, or of the sponsor."""
-    if key in terms.sponsor:
-        return terms.sponsor[0]
-    party = terms.party(key)
-    return key if party is None else party.keys[0]
-
-
 def _root(view: View, key: AuthorKey) -> AuthorKey:
     """The key that stands for a person, as her records here say."""
     feed = view.evidence.feed(view.campaign, key)
@@ -165,7 +155,7 @@ def _hosts(view: View, record: Record, word: Attest) -> bool:
     entry = tag_of(view, word.act)
     if entry is None or entry.host is None:
         return False
-    return _desk(view.terms, entry.host) == _desk(view.terms, record.author)
+    return view.terms.desk(entry.host) == view.terms.desk(record.author)
 
 
 def _against_host(view: View, word: Word, host: AuthorKey) -> Iterator[Doubt]:
@@ -185,9 +175,8 @@ def _against_card(
         check_card(card, terms.network, view.campaign)
     except ProtocolError:
         yield {"code": "card-of-another-campaign"}
-    if card.merchant is not None and _desk(terms, card.merchant) != _desk(
-        terms, record.author
-    ):
+    desk = terms.desk(record.author)
+    if card.merchant is not None and terms.desk(card.merchant) != desk:
         yield {"code": "card-for-another-shop"}
     used = any(
         one.claim().card is not None
@@ -204,15 +193,15 @@ def _binds(view: View, record: Record, scan: RecordId) -> bool:
     entry, read = tag_of(view, scan), view.evidence.lookup(scan)
     if entry is None or read is None:
         return False
-    owners = {_desk(view.terms, entry.issuer)}
+    owners = {view.terms.desk(entry.issuer)}
     if entry.host is not None:
-        owners.add(_desk(view.terms, entry.host))
-    mine = _desk(view.terms, record.author)
+        owners.add(view.terms.desk(entry.host))
+    mine = view.terms.desk(record.author)
     hers = _root(view, read.author) == _root(view, word.author)
     if not hers or mine not in owners or not _in_time(view.terms, record, read):
         return False
     return not any(
-        scan in _named(one.claim()) and _desk(view.terms, one.author) == mine
+        scan in _named(one.claim()) and view.terms.desk(one.author) == mine
         for one in _others(view, record, Kind(record.kind))
     )
 
@@ -256,17 +245,13 @@ def _is_again(view: View, record: Record, word: Word, stage: Stage) -> bool:
     """Whether she has such an act already, where one for each person or day counts."""
     if stage.once not in (Once.PERSON, Once.PERSON_DAY):
         return False
-    day = _day(view.terms, record)
+    day = view.terms.day(record.header.time_ms)
     return any(
         one.claim().stage == word.stage
         and _root(view, one.claim().author) == _root(view, word.author)
-        and (stage.once == Once.PERSON or _day(view.terms, one) == day)
+        and (stage.once == Once.PERSON or view.terms.day(one.header.time_ms) == day)
         for one in _others(view, record, Kind(record.kind))
     )
-
-
-def _day(terms: Terms, record: Record) -> int:
-    return (record.header.time_ms + terms.day_offset_min * 60_000) // DAY_MS
 
 
 def _against_amount(view: View, record: Record, word: Word) -> Iterator[Doubt]:
@@ -278,11 +263,13 @@ def _against_amount(view: View, record: Record, word: Word) -> Iterator[Doubt]:
         before = [
             one
             for one in _others(view, record, Kind.OUTCOME)
-            if _desk(terms, one.author) == party.keys[0]
+            if terms.desk(one.author) == party.keys[0]
         ]
         total = sum(one.claim().amount for one in before)
-        day = _day(terms, record)
-        today = sum(one.claim().amount for one in before if _day(terms, one) == day)
+        day = terms.day(record.header.time_ms)
+        today = sum(
+            one.claim().amount for one in before if terms.day(one.header.time_ms) == day
+        )
         for code, so_far, most in (
             ("over-amount", 0, party.amount_max),
             ("over-day", today, party.per_day_max),
@@ -309,7 +296,7 @@ def _against_reversal(view: View, record: Record, claim: Reversal) -> Iterator[D
         yield {"code": "not-an-outcome"}
         return
     outcome: Outcome = target.claim()
-    if _desk(view.terms, target.author) != _desk(view.terms, record.author):
+    if view.terms.desk(target.author) != view.terms.desk(record.author):
         yield {"code": "not-yours"}
     stage = _stage(view.terms, outcome)
     if stage is not None and not stage.refund_ms:
@@ -342,8 +329,7 @@ def _sum_back(
     return sum(
         one.claim().amount
         for one in reversals
-        if one.claim().outcome == outcome
-        and _desk(terms, one.author) == _desk(terms, shop)
+        if one.claim().outcome == outcome and terms.desk(one.author) == terms.desk(shop)
     )
 
 

@@ -63,14 +63,14 @@ def _over(terms: Terms, settlement: Settlement, act: ActFacts) -> Doubt | None:
     party = terms.party(act.item.record.author)
     if party is None:
         return None
-    day = _day(terms, act)
+    day = terms.day(act.act_time)
     mine = [
         grant.act
         for grant in settlement.grants
         if grant.act.item.record.kind == Kind.OUTCOME
         and terms.party(grant.act.item.record.author) is party
     ]
-    today = sum(one.amount for one in mine if _day(terms, one) == day)
+    today = sum(one.amount for one in mine if terms.day(one.act_time) == day)
     for code, before, most in (
         ("over-amount", 0, party.amount_max),
         ("over-day", today, party.per_day_max),
@@ -79,10 +79,6 @@ def _over(terms: Terms, settlement: Settlement, act: ActFacts) -> Doubt | None:
         if before + act.amount > most:
             return {"code": code, "most": most, "before": before}
     return None
-
-
-def _day(terms: Terms, act: ActFacts) -> int:
-    return (act.act_time + terms.day_offset_min * 60_000) // foresight.DAY_MS
 
 
 def _taken(settlement: Settlement, act: ActFacts) -> Doubt | None:

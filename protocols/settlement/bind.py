@@ -85,7 +85,7 @@ class Binder:
             return False
         scan = self._scan_of(found, item, word) if word.named else None
         if scan is not None:
-            found.pairs.add((scan, self._desk(signer), item.record.kind))
+            found.pairs.add((scan, self.terms.desk(signer), item.record.kind))
             found.bound[item.record.id] = scan
             return True
         if word.card is not None and self._card_holds(
@@ -100,7 +100,7 @@ class Binder:
     ) -> bool:
         signer, terms = item.record.author, self.terms
         author, _, nonce, merchant, _ = card
-        meant = merchant is None or self._desk(merchant) == self._desk(signer)
+        meant = merchant is None or self.terms.desk(merchant) == self.terms.desk(signer)
         if author != customer or not meant or (author, nonce) in found.nonces:
             return False
         try:
@@ -120,7 +120,7 @@ class Binder:
 
     def _scan_of(self, found: Bindings, item: Counted, word: Word) -> RecordId | None:
         """The first named scan of hers of this merchant's tag that is free."""
-        desk = self._desk(item.record.author)
+        desk = self.terms.desk(item.record.author)
         for scan in word.named:
             row, counted = self.rows.get(scan), self.counted.by_id.get(scan)
             if row is None or counted is None:
@@ -128,9 +128,9 @@ class Binder:
             tag = self.book.tags.get(TagId(row.tag))
             if tag is None or not self._same_person(row.author, word.author):
                 continue
-            owners = {self._desk(tag.entry.issuer)}
+            owners = {self.terms.desk(tag.entry.issuer)}
             if tag.entry.host is not None:
-                owners.add(self._desk(tag.entry.host))
+                owners.add(self.terms.desk(tag.entry.host))
             free = (scan, desk, item.record.kind) not in found.pairs
             if desk in owners and free and self._in_time(item, row):
                 return scan
@@ -152,16 +152,9 @@ class Binder:
             row = self.rows.get(scan)
             tag = self.book.tags.get(TagId(row.tag)) if row is not None else None
             host = tag.entry.host if tag is not None else None
-            if host is not None and self._desk(host) == self._desk(signer):
+            if host is not None and self.terms.desk(host) == self.terms.desk(signer):
                 return True
         return False
-
-    def _desk(self, key: AuthorKey) -> AuthorKey:
-        """One key for all keys of a merchant, or of the sponsor."""
-        if key in self.terms.sponsor:
-            return self.terms.sponsor[0]
-        party = self.terms.party(key)
-        return key if party is None else party.keys[0]
 
     def _reverse(self, found: Bindings, item: Counted) -> None:
         claim: Reversal = item.claim
@@ -172,7 +165,9 @@ class Binder:
         if outcome.stage is None or outcome.stage >= len(self.terms.stages):
             return
         until = target.witness_time + self.terms.stages[outcome.stage].refund_ms
-        same = self._desk(item.record.author) == self._desk(target.record.author)
+        same = self.terms.desk(item.record.author) == self.terms.desk(
+            target.record.author
+        )
         if same and item.witness_time <= until:
             so_far = found.reversed.get(claim.outcome, 0)
             found.reversed[claim.outcome] = min(outcome.amount, so_far + claim.amount)

@@ -26,9 +26,6 @@ from protocols.settlement.said import Word
 from protocols.tags.entry import Rotating
 from protocols.terms import Act, Count, Flat, Limits, Once, Stage, Terms
 
-DAY_MS = 86_400_000
-
-
 # Plain numbers, asked for every act: a member of an enum is slow to look up.
 WORDS = (int(Kind.OUTCOME), int(Kind.ATTEST))
 _SCAN, _JOIN, _OUTCOME = int(Kind.SCAN), int(Kind.JOIN), int(Kind.OUTCOME)
@@ -398,7 +395,7 @@ class Judge:
             case Once.PERSON_TAG:
                 return [*burnt, (index, Once.PERSON_TAG, root, slot or tag)]
             case Once.PERSON_DAY:
-                day = self._day(act.act_time)
+                day = self.terms.day(act.act_time)
                 return [*burnt, (index, Once.PERSON_DAY, root, day)]
             case _:
                 return burnt
@@ -425,14 +422,14 @@ class Judge:
     def _day_limit(self, act: ActFacts, _: Stage) -> Reason | None:
         assert act.person is not None
         most = self.terms.limits.per_person_per_day
-        day = (act.person.root, self._day(act.act_time))
+        day = (act.person.root, self.terms.day(act.act_time))
         return Reason.DAY if self.tally.days.get(day, 0) >= most else None
 
     def _merchant_cap(self, act: ActFacts, _: Stage) -> Reason | None:
         party = self.terms.party(act.item.record.author)
         if party is None:
             return None
-        desk, day = party.keys[0], self._day(act.act_time)
+        desk, day = party.keys[0], self.terms.day(act.act_time)
         today = self.tally.desks.get((desk, day), 0) + act.amount
         total = self.tally.desks.get((desk, None), 0) + act.amount
         over = (
@@ -511,7 +508,7 @@ class Judge:
         self.tally.per_stage[act.stage_index] = taken + 1
 
     def _note_day(self, act: ActFacts, person: Person) -> None:
-        day = (person.root, self._day(act.act_time))
+        day = (person.root, self.terms.day(act.act_time))
         self.tally.days[day] = self.tally.days.get(day, 0) + 1
 
     def _note_window(self, act: ActFacts, _: Person) -> None:
@@ -535,7 +532,7 @@ class Judge:
     def _note_desk(self, act: ActFacts, _: Person) -> None:
         party, desks = self.terms.party(act.item.record.author), self.tally.desks
         if party is not None:
-            for when in (self._day(act.act_time), None):
+            for when in (self.terms.day(act.act_time), None):
                 key = (party.keys[0], when)
                 desks[key] = desks.get(key, 0) + act.amount
 
@@ -545,9 +542,6 @@ class Judge:
         if party is None or any(key in actor.keys for key in party.keys):
             return None
         return party.keys[0]
-
-    def _day(self, time_ms: int) -> int:
-        return (time_ms + self.terms.day_offset_min * 60_000) // DAY_MS
 
 
 def _first_of(stage: Stage) -> int:

@@ -240,7 +240,7 @@ def _total(
     nothing_left = state.tally.budget_left == 0 and all_met
     last = number == len(terms.rounds) or nothing_left
     if last and residue:
-        to = _desk(terms, admission, terms.residue.key)
+        to = account_of(terms, admission, terms.residue.key)
         earned[to] = earned.get(to, 0) + residue
     lines = _lines(terms, admission, state.signed, earned)
     return Settlement(
@@ -271,7 +271,7 @@ def _earned(
     """Earned shares by desk: the same account that signed lines are booked on."""
     earned: dict[AuthorKey, int] = {}
     for key, amount in accounts.earned(admission.persons.values()).items():
-        desk = _desk(terms, admission, key)
+        desk = account_of(terms, admission, key)
         earned[desk] = earned.get(desk, 0) + amount
     return earned
 
@@ -285,7 +285,7 @@ def _lines(
     """Line(p) = max(0, earned so far - signed so far), one leaf a payee."""
     signed_by: dict[AuthorKey, int] = {}
     for key, amount in signed.items():
-        to = _desk(terms, admission, key)
+        to = account_of(terms, admission, key)
         signed_by[to] = signed_by.get(to, 0) + amount
     due: dict[AuthorKey, int] = {}
     for key, amount in earned.items():
@@ -295,7 +295,7 @@ def _lines(
     return tuple(StatementLine(key, due[key]) for key in sorted(due))
 
 
-def _desk(terms: Terms, admission: Admission, key: AuthorKey) -> AuthorKey:
+def account_of(terms: Terms, admission: Admission, key: AuthorKey) -> AuthorKey:
     """The key under which earnings are kept: a root, or a party's first key."""
     person = admission.by_key.get(key)
     if person is not None:
