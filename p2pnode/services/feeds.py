@@ -67,7 +67,7 @@ class FeedStopped(Failure):
         super().__init__(
             "feed-stopped",
             "The feed of {author} in {scope} is stopped:"
-            " a record by this key came from outside.",
+            " a record by this key, or by the next, came from outside.",
             "A feed that only this node signs.",
             "End the other node that has these keys; then here: p2pnode key next",
             author=author.hex()[:16],
@@ -191,6 +191,7 @@ class Feeds:
         self.mark: Mark | None = None
         """How far own keys have signed, where the store keeps count of it."""
         self._own: dict[AuthorKey, None] = {}
+        self._line: tuple[AuthorKey, ...] = ()
         self._retired: dict[AuthorKey, None] = {}
         self._stopped: dict[tuple[Scope, AuthorKey], None] = {}
         self._last_ms: dict[tuple[Scope, AuthorKey], int] = {}
@@ -257,6 +258,15 @@ class Feeds:
         """Say that `author` is a key of this node: nobody else may sign by it."""
         self._own[author] = None
 
+    def own_line(self, authors: Sequence[AuthorKey]) -> None:
+        """Say that these are this node's, and that each takes over from the one before.
+
+        Where another node signs by a later one, the earlier are given up there.
+        """
+        self._line = tuple(authors)
+        for author in authors:
+            self.own(author)
+
     def retire(self, author: AuthorKey) -> None:
         """Say that an own key never signs again, in any scope."""
         self.own(author)
@@ -264,8 +274,9 @@ class Feeds:
 
     def is_stopped(self, scope: Scope, author: AuthorKey) -> bool:
         """Whether an own feed must not be signed any more."""
-        stopped = author in self._retired or (scope, author) in self._stopped
-        return stopped or bool(self.fork(scope, author))
+        later = self._line[self._line.index(author) :] if author in self._line else ()
+        foreign = any((scope, one) in self._stopped for one in (author, *later))
+        return author in self._retired or foreign or bool(self.fork(scope, author))
 
     async def stop(
         self,

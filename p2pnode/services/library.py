@@ -99,8 +99,7 @@ class Library:
 
     async def open(self) -> None:
         """Follow again what was followed before."""
-        for key in self.identity.author_keys:
-            self._feeds.own(key.author)
+        self._feeds.own_line([key.author for key in self.identity.author_keys])
         for author in self.retired:
             self._feeds.retire(author)
         for name, value in (await self._store.state(PREFIX)).items():

@@ -118,11 +118,12 @@ class Succession:
         self._losses = losses
 
     def _free(self, mark: Mark | None) -> Mark | None:
-        """The mark, with the next author key that no record here was signed by."""
+        """The mark, with the next author key that signed nothing, here or elsewhere."""
         while mark is not None and mark.used < NO_KEY:
             keys = self._library.identity.author_keys[mark.used - 1 : mark.used]
             if not any(
                 self._feeds.head(scope, key.author)
+                or self._feeds.is_stopped(scope, key.author)
                 for key in keys
                 for scope in self._feeds.followed
             ):
@@ -259,20 +260,23 @@ class Succession:
     async def next_key(self) -> list[AuthorKey]:
         """Give up the author key that signs, for the next: its owner says so.
 
+        The next is one that signed nothing that is here: another node may have it.
+
         Raises:
             Failure: `no-next-key`.
         """
-        keys = self._library.author_keys
-        mark = self._feeds.mark
-        if len(keys) < 2 or mark is None:
+        keys, mark = self._library.identity.author_keys, self._feeds.mark
+        free = self._free(mark and replace(mark, used=mark.used + 1))
+        if mark is None or free is None or free.used > len(keys):
             raise Failure(
                 "no-next-key",
                 "This node has no further author key.",
                 "A spare key that the terms name beside the one at work.",
                 "For later campaigns: p2pnode key add",
             )
-        await self._feeds.stop([], {}, replace(mark, used=mark.used + 1))
-        self._feeds.retire(keys[0].author)
+        await self._feeds.stop([], {}, free)
+        for author in self._library.retired:
+            self._feeds.retire(author)
         return [key.author for key in self._library.author_keys]
 
     def document(self) -> dict[str, Any]:

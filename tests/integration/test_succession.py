@@ -404,11 +404,11 @@ async def test_a_device_that_only_follows_continues_when_it_is_told(
             assert caught.value.reason == "person-keys-used-up"
 
 
-async def test_a_shop_whose_copy_went_on_under_the_next_key_is_told(
+async def test_a_shop_whose_copy_went_on_under_the_next_key_signs_no_more(
     tmp_path: Path,
 ) -> None:
     clock = HandClock()
-    shop = make(tmp_path / "shop", "merchant")
+    shop = make(tmp_path / "shop", "merchant", spares=2)
     async with node(shop, clock) as sponsor:
         keys = sponsor.library.author_keys
         await publish(sponsor, keys[0].author)
@@ -422,3 +422,15 @@ async def test_a_shop_whose_copy_went_on_under_the_next_key_is_told(
         await carry(two, one)
         (trouble,) = one.succession.document()["troubles"]
         assert trouble["code"] == "copy-at-work"
+        clock.ms = (await view(one)).terms.rounds[0].final_from
+        await one.witness.tend(await view(one))  # no other key is the witness's
+        with pytest.raises(FeedStopped):
+            await one.books.close(await view(one))
+        await carry(one, two)
+        await two.books.close(await view(two))
+        await one.succession.next_key()
+        (left,) = one.library.author_keys
+        assert left.author == keys[2].author, "the second is the copy's"
+        with pytest.raises(Failure) as caught:
+            await one.succession.next_key()
+        assert caught.value.reason == "no-next-key"
