@@ -54,6 +54,14 @@ def verdict(name: str) -> str:
     }.get(name, name)
 
 
+def finding(answer: Document) -> str:
+    """What a `p2pnode.verification/1` found, for people."""
+    twice = any(one["kind"] == "double-close" for one in answer.get("proofs", ()))
+    if twice:
+        return _("A round is closed twice: each line is owed to whoever accepted it.")
+    return verdict(answer["verdict"])
+
+
 def show_statement(statement: Document | None, unit: str) -> None:
     """Print lines and money."""
     if statement is None:
@@ -85,7 +93,7 @@ def show_verification(answer: Document) -> None:
         _show_close(close, answer["unit"])
     show_disputes(answer)
     colour = {"ok": "green", "wrong": "red"}.get(answer["verdict"], "")
-    output.say(verdict(answer["verdict"]), colour=colour)
+    output.say(finding(answer), colour=colour)
     if answer["unclosed"]:
         output.say(_("Unclosed: what the evidence says. A claim, not a voucher."))
     elif answer["waits_for"]:

@@ -188,7 +188,7 @@ def verify(what: str, proof: str, *, no_dispute: bool, as_json: bool) -> None:
     if answer["verdict"] in ("wrong", "incomplete"):
         raise Failure(
             "not-verified",
-            accounts.verdict(answer["verdict"]),
+            accounts.finding(answer),
             _("Whole evidence, and closes that follow from it."),
             _("See which records and why: p2pnode campaign explain"),
             UNVERIFIED,

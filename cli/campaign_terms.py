@@ -219,22 +219,30 @@ def publish(file: str, *, as_json: bool) -> None:
     from cli.warnings import sentence
     from p2pnode import tag_file
     from p2pnode.system import SystemClock
-    from p2pnode.terms_check import over
+    from p2pnode.terms_check import VAIN, review
 
     terms = _compile(file, os.urandom(16))
-    late = list(over(terms, SystemClock().now_ms()))
-    for warning in () if as_json else late:
+    found = review(terms, SystemClock().now_ms()).warnings
+    vain = [one for one in found if one.code in VAIN]
+    for warning in () if as_json else vain:
         output.talk(_("Note: {text}").format(text=sentence(warning)))
     body = publication(terms, [tag_file.read(name) for name in _tag_files(file)])
     answer = client.call("POST", "/campaigns", body)
     if as_json:
-        output.as_json({**answer, "warnings": [_warning(one) for one in late]})
+        output.as_json({**answer, "warnings": [_warning(one) for one in vain]})
         return
     output.say(
         _("Published {title}.").format(title=answer["title"]),
         _("Its id: {id}").format(id=answer["campaign"]),
         _("Invite people with: p2pnode campaign invite"),
     )
+    if answer.get("same_title"):
+        output.talk(
+            _(
+                "Note: this node has another campaign of this title. They are two: a"
+                " tag of both is paid in both."
+            )
+        )
 
 
 def publication(terms: Terms, tag_files: Sequence[TagFile]) -> client.Document:

@@ -58,6 +58,13 @@ def redeem(
         )
     )
     output.say(_("Wrote {file}.").format(file=out) if out else answer["slip"])
+    if not answer.get("named", True):
+        output.talk(
+            _(
+                "Note: the terms do not name this shop. Nobody else can accept the"
+                " slip; if the key is not its own, this part is lost."
+            )
+        )
 
 
 @frame.command(

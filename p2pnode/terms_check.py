@@ -37,6 +37,13 @@ FRESH_SPARE_MS: Final = 60_000
 ATTESTED_GRADE: Final = 5
 
 
+VAIN: Final = (
+    *("rounds-over", "no-reward"),
+    *("budget-below-condition", "pool-above-budget"),
+)
+"""Warnings of terms by which nobody, or less than they say, is paid."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarantees:
     """What the number of witnesses guarantees, and no more."""

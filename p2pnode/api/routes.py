@@ -203,8 +203,10 @@ class Doors:
         body = await json_body(request)
         terms = TERMS.read(decode(_hex(body, "terms"), PUBLISH_MAX))
         groups = GROUPS.read(decode(_hex(body, "tags"), PUBLISH_MAX))
+        same = any(one.title == terms.title for one in self._node.library.entries)
         campaign = await self._node.acts.publish(terms, groups)
-        return await self._shown(await self._node.library.view(campaign))
+        shown = await self._campaign(await self._node.library.view(campaign))
+        return JSONResponse({**shown, "same_title": same})
 
     async def follow(self, request: Request) -> Response:
         """Follow a campaign by its id or by any link of it, without joining."""

@@ -37,6 +37,7 @@ def spent(found: Spent) -> Document:
         "left": found.left,
         "unit": terms.unit,
         "acceptor": author_text(claim.acceptor),
+        "named": terms.names(claim.acceptor),
         "issuer": author_text(found.line.close.author),
         "redeem_until": found.line.close.claim().redeem_until,
         "slip": slip_text(found.slip),

@@ -95,7 +95,7 @@ def terms_file(home: Path, rounds: str) -> str:
 def test_terms_whose_rounds_are_over_are_warned_of(
     rounds: str, warned: bool, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = {"title": "t", "campaign": "p2pc1x"}
+    answer = {"title": "t", "campaign": "p2pc1x", "same_title": warned}
     monkeypatch.setattr(client, "call", lambda *_args: dict(answer))
     file = terms_file(home, rounds)
 
@@ -106,6 +106,8 @@ def test_terms_whose_rounds_are_over_are_warned_of(
         said = cli(home, "campaign", verb, file)
         assert said.code == 0
         assert ("All rounds are over" in said.out + said.err) is warned
+        again = "another campaign of this title" in said.err
+        assert again is (warned and verb == "publish")
         assert (
             "rounds-over" in codes(cli(home, "campaign", verb, file, "--json"))
         ) is warned

@@ -350,3 +350,22 @@ def test_money_owed_and_paid_is_said_as_money(
     answering(monkeypatch, {"signed": [{"creditor": "p2p1b", **paid}]})
     said = cli(tmp_path, "reward", "owe").out
     assert said == "Signed: you owe p2p1b 2.05 CNY.\n"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_who_redeems_at_a_shop_of_no_terms_is_told(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = {
+        "title": "t",
+        "amount": 5,
+        "left": 0,
+        "unit": "CNY",
+        "acceptor": author_text(SHOP.author),
+        "named": named,
+        "slip": "P2PNODE:R/A",
+    }
+    answering(monkeypatch, answer)
+    said = cli(tmp_path, "reward", "redeem", "5", "--at", author_text(SHOP.author))
+    assert said.code == 0
+    assert ("do not name this shop" in said.err) is not named

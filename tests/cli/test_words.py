@@ -271,3 +271,10 @@ def test_a_package_that_is_missing_is_named(
     said = capsys.readouterr().err
     assert "nacl is not installed" in said
     assert "p2pnode doctor" in said
+
+
+def test_a_round_that_is_closed_twice_is_called_that() -> None:
+    found = {"verdict": "wrong", "proofs": [{"kind": "omitted"}]}
+    assert "does NOT follow" in accounts.finding(found)
+    found["proofs"] = [{"kind": "double-close"}]
+    assert "closed twice" in accounts.finding(found)
