@@ -66,8 +66,8 @@ def evidence(campaign: str, *, mine: bool, as_json: bool) -> None:  # noqa: ARG0
         output.talk(
             _("Note: {text}").format(
                 text=_(
-                    "others joined by your invite, too, as many as may use it. Only"
-                    " who was seen first takes part."
+                    "others joined by the invite that you used, too, as many as may use"
+                    " it. Only who was seen first takes part."
                 )
             )
         )

@@ -409,11 +409,12 @@ class Doors:
         named = request.path_params["id"]
         entry = self._node.library.find("" if named == "-" else named)
         record = await self._node.succession.proceed(entry.campaign)
+        view = self._node.library.cached(entry.campaign)
         return JSONResponse(
             {
                 "format": "p2pnode.continued/1",
                 "campaign": campaign_text(entry.campaign),
-                "title": entry.title,
+                "title": entry.title if view is None else view.terms.title,
                 "author": author_text(record.author),
                 "record": record.id.hex(),
             }
