@@ -845,7 +845,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
             "last = number == len(terms.rounds)",
         ),
         tests=(
-            "unit/test_judging.py::test_a_close_is_not_the_last_while_a_condition_is_open",
+            "unit/test_judging.py::test_conditions_are_judged_before_the_budget",
             "unit/test_settlement.py::test_rounds_fold_and_a_late_balloon_pays_all",
         ),
         vectors=("0008 the budget is out",),
