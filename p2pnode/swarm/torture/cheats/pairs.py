@@ -29,6 +29,9 @@ class SponsorAndWitness(WrongCut, Backdates):
         """Count what one witness says it saw."""
         top = self.late[-1]
         self.author_cheated = top.author
+        cut = closing.declared.cut
+        if any((one.author, one.seq) == (top.author, top.seq) for one in cut):
+            self.kind = "misdated"  # the round before could not be closed
         one = view.terms.rounds[closing.declared.round - 1]
         entry = CutEntry(
             author=top.author, seq=top.seq, id=top.id, steps=((0, one.closes),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -110,7 +110,7 @@ def with_entry(declared: Declared, entry: CutEntry) -> Declared:
 class WrongCut(Closer):
     """Signs a cut that its finals do not support; what follows is right."""
 
-    kind: ClassVar[str]
+    kind: str
     """What `verify` must call it."""
 
     author_cheated: AuthorKey | None = None
