@@ -16,7 +16,8 @@ from p2pnode import typed
 from p2pnode.failures import BAD_REQUEST, Failure
 from protocols.limits import INT_MAX
 
-WHOLE: Final = re.compile("[+-]?[0-9]{1,30}")
+DIGITS_MAX: Final = 30
+WHOLE: Final = re.compile(f"[+-]?[0-9]{{1,{DIGITS_MAX}}}")
 
 
 class Whole(click.IntRange):
@@ -89,8 +90,9 @@ def amount(text: str) -> int:
         Failure: `bad-amount`.
     """
     plain = typed.plain(text)
-    if plain.isascii() and plain.isdigit() and int(plain[:20]) <= INT_MAX:
-        return int(plain[:20])
+    whole = plain.isascii() and plain.isdigit() and len(plain) <= DIGITS_MAX
+    if whole and int(plain) <= INT_MAX:
+        return int(plain)
     raise bad_amount(text)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,12 +45,9 @@ def verified(home: Path, header: Header) -> None:
     """Remember that a backup was verified, if it is one of `home`."""
     notes = read(home)
     again = [
-        Note(
-            store=note.store,
-            made_ms=note.made_ms,
-            verified=note.verified
-            or (note.store, note.made_ms) == (header.store_sha256, header.made_ms),
-        )
+        replace(note, verified=True)
+        if (note.store, note.made_ms) == (header.store_sha256, header.made_ms)
+        else note
         for note in notes
     ]
     if again != notes:
@@ -70,7 +67,7 @@ def read(home: Path) -> list[Note]:
             )
             for row in rows
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return []
 
 

@@ -313,7 +313,7 @@ class Doors:
                 "expires_ms": link.invite.expires_ms,
                 "receipt": await self._node.books.read(
                     view,
-                    lambda still: documents.standing(
+                    lambda still: documents.first_receipt(
                         still, link.invite.inviter, self._node.feeds.erasures
                     ),
                 ),

@@ -312,7 +312,7 @@ class Acts:
             for view in views
             if (group := _group_of(view, tag)) is not None
         ]
-        running = [one for one in found if not foresight.has_ended(one[0])]
+        running = [one for one in found if not one[0].may_have_ended]
         if len(running or found) == 1:
             return (running or found)[0]
         if found:

@@ -13,7 +13,6 @@ import trio
 
 from p2pnode.executor import OwnExecutor
 from p2pnode.failures import NOT_FOUND, Failure
-from p2pnode.services import foresight
 from p2pnode.services.collector import collector_paused
 from p2pnode.services.feeds import Draft, KeyRetired
 from protocols.claims import Close, Enter, Kind, Part, Redeem
@@ -180,13 +179,9 @@ class Books:
             found = await self.verify(view)
         return found
 
-    def may_have_ended(self, view: View) -> bool:
-        """Whether a close that says it is the last is here."""
-        return foresight.has_ended(view)
-
     async def ended(self, view: View) -> bool:
         """Whether the campaign's last close is here and follows from its evidence."""
-        return self.may_have_ended(view) and any(
+        return view.may_have_ended and any(
             report.claim.last and report.statement is Verdict.OK
             for report in (await self.verify(view)).reports
         )

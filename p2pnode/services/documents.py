@@ -302,9 +302,9 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
     seen = {one: len(times) for one, times in covers.items()}
     in_time = {one: sum(t <= until for t in times) for one, times in covers.items()}
     surest = {
-        (key, which is seen): _surest(view, key, which)
+        (key, never_late): _surest(view, key, seen if never_late else in_time)
         for key in mine
-        for which in (seen, in_time)
+        for never_late in (False, True)
     }
 
     def receipt(key: AuthorKey, record: Record) -> str:
@@ -336,7 +336,7 @@ def evidence(view: View, mine: Sequence[AuthorKey], erasures: Erasures) -> Docum
     }
 
 
-def standing(view: View, key: AuthorKey, erasures: Erasures) -> str:
+def first_receipt(view: View, key: AuthorKey, erasures: Erasures) -> str:
     """The receipt of a key's first record; the sponsor's own need none."""
     if key in view.terms.sponsor:
         return "safe"

@@ -274,8 +274,9 @@ class Feeds:
 
     def is_stopped(self, scope: Scope, author: AuthorKey) -> bool:
         """Whether an own feed must not be signed any more."""
-        later = self._line[self._line.index(author) :] if author in self._line else ()
-        foreign = any((scope, one) in self._stopped for one in (author, *later))
+        line = self._line
+        after = line[line.index(author) :] if author in line else (author,)
+        foreign = any((scope, one) in self._stopped for one in after)
         return author in self._retired or foreign or bool(self.fork(scope, author))
 
     async def stop(

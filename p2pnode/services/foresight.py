@@ -15,7 +15,6 @@ from protocols.errors import ProtocolError
 from protocols.join import Card, Continue, Invite, Join, check_card
 from protocols.settlement.bind import may_vouch
 from protocols.settlement.money import pool_of
-from protocols.settlement.verify import sponsor_closes
 from protocols.tags.entry import SerialProof, TagEntry, tag_id
 from protocols.terms import Once
 
@@ -88,13 +87,6 @@ def invite_used_up(view: View, invite: Invite, mine: Collection[AuthorKey]) -> b
         if one.author not in mine and one.claim().invite == invite
     }
     return 0 < invite.uses <= len(others)
-
-
-def has_ended(view: View) -> bool:
-    """Whether the sponsor has signed a last close."""
-    return any(
-        close.claim().last for close in sponsor_closes(view.terms, view.evidence)
-    )
 
 
 def _of(view: View, *kinds: Kind) -> Iterator[Record]:
@@ -237,7 +229,7 @@ def _against_moment(view: View, record: Record, stage: Stage | None) -> Iterator
         yield {"code": "too-early", "time": opens}
     if now > closes:
         yield {"code": "too-late", "time": closes}
-    elif has_ended(view):
+    elif view.may_have_ended:
         yield {"code": "ended"}
 
 

@@ -22,7 +22,7 @@ from p2pnode.services.feeds import KeyRetired
 from p2pnode.services.room import Room
 from protocols.claims import Kind
 from protocols.keys import AuthorKey, RecordId, Scope, SigningKey, witness_scope
-from protocols.settlement.verify import Evidence, find_terms
+from protocols.settlement.verify import Evidence, find_terms, sponsor_closes
 from protocols.terms import Terms
 from protocols.text import campaign_text
 
@@ -46,6 +46,12 @@ class View:
     terms: Terms
     terms_record: Record
     evidence: Evidence
+
+    @property
+    def may_have_ended(self) -> bool:
+        """Whether a close that says it is the last is here."""
+        closes = sponsor_closes(self.terms, self.evidence)
+        return any(close.claim().last for close in closes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -417,9 +417,7 @@ class Till:
         failed: Failure | None = None
         async with self._lock:
             for view in await self._library.all_views():
-                if not self._is_issuer(view):
-                    continue
-                if not self.waiting(view):
+                if not self._is_issuer(view) or not self.waiting(view):
                     continue
                 try:
                     key = self._issuing_key(view)
@@ -467,6 +465,7 @@ class Till:
         """Owe what may be owed and is not, by books that are kept once for all."""
         signed: list[Record] = []
         self._check_all_known(self.ledger(view))
+        # Asked again: what the key before owed may have come meanwhile.
         drafts = [self._owing(found) for found in self.waiting(view)]
         for start in range(0, len(drafts), OWES_AT_ONCE):
             some = drafts[start : start + OWES_AT_ONCE]

@@ -456,7 +456,7 @@ class Witness:
 
         It may take long; receipts are not kept waiting for it.
         """
-        if duty.ended or duty.judging or not self._books.may_have_ended(duty.view):
+        if duty.ended or duty.judging or not duty.view.may_have_ended:
             return duty.ended or duty.judging
         if not duty.judged:
             duty.judging = True

@@ -52,7 +52,7 @@ class Binder:
     checked: Checked
     before: Bindings = field(default_factory=Bindings)
     """What was found in the round before; not changed."""
-    _vouchers: dict[AuthorKey, bool] = field(default_factory=dict)
+    _may_vouch: dict[AuthorKey, bool] = field(default_factory=dict)
 
     def judge(self) -> Bindings:
         """Bind every attest, outcome and reversal that counts."""
@@ -79,9 +79,9 @@ class Binder:
     ) -> bool:
         signer = item.record.header.author
         hosts = attest and self._hosts(signer, word.named)
-        if signer not in self._vouchers:
-            self._vouchers[signer] = may_vouch(self.terms, signer)
-        if not self._vouchers[signer] and not hosts:
+        if signer not in self._may_vouch:
+            self._may_vouch[signer] = may_vouch(self.terms, signer)
+        if not self._may_vouch[signer] and not hosts:
             return False
         scan = self._scan_of(found, item, word) if word.named else None
         if scan is not None:

@@ -73,7 +73,7 @@ def lanes(rule: Rule, pool: int, levels: int) -> int:
 
 
 PAID_MAX = INT_MAX.bit_length()
-"""How many members of a chain get anything, at most: below, halves are none."""
+"""How many members of a chain get anything, at most: further halves are nothing."""
 
 # Made once: by how many members of the chain get anything.
 _COPIES = tuple(

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from cli import client, limits
+from cli import client, limits, params
 from p2pnode import identity
+from p2pnode.failures import Failure
 from protocols.terms import Limits, Once, Party, Role
 from protocols.text import author_text
 from tests.nodes import ROUNDS, TERMS, Said, cli
@@ -111,3 +112,10 @@ def test_terms_whose_rounds_are_over_are_warned_of(
         assert (
             "rounds-over" in codes(cli(home, "campaign", verb, file, "--json"))
         ) is warned
+
+
+def test_an_amount_is_read_whole_however_long_it_is() -> None:
+    assert params.amount("0" * 22 + "15") == 15
+    for text in ("9" * 22, "0" * 40 + "15"):
+        with pytest.raises(Failure):
+            params.amount(text)

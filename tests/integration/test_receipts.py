@@ -83,7 +83,7 @@ async def test_from_none_to_safe_and_too_late(
     async def standing() -> str:
         view = await town.alice.view()
         (mine,) = town.alice.library.my_keys(view)
-        return documents.standing(view, mine, town.alice.feeds.erasures)
+        return documents.first_receipt(view, mine, town.alice.feeds.erasures)
 
     await says("none")
     assert await standing() == "none", "whom she invites now counts only later"
